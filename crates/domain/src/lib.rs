@@ -1,1 +1,30 @@
-//! domain
+//! The rules of an offer network, as types and pure functions. This crate knows nothing about clocks, randomness,
+//! databases, HTTP, the environment or an async runtime: whatever a rule needs is an argument.
+//!
+//! Read [`click`] for what happens to a visitor, [`conversion`] for what happens to an advertiser's postback and
+//! [`postback`] and [`delivery`] for what a partner is told.
+
+#[macro_use]
+pub mod code;
+
+pub mod address;
+pub mod advertiser;
+pub mod ambient;
+pub mod catalog;
+pub mod click;
+pub mod conversion;
+pub mod delivery;
+pub mod id;
+pub mod inbound;
+pub mod link;
+pub mod money;
+pub mod network;
+pub mod offer;
+pub mod partner;
+pub mod placeholder;
+pub mod postback;
+pub mod query;
+pub mod secret;
+pub mod template;
+pub mod time;
+pub mod visit;

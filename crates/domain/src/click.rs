@@ -1,0 +1,445 @@
+//! A click: what happens to a visitor who follows a tracking link, decided without a database.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ClickId, LinkId};
+use crate::link::{Link, LinkApproval};
+use crate::offer::OfferStatus;
+use crate::partner::PartnerStatus;
+use crate::template::{Encoder, MacroName, Template};
+use crate::time::Timestamp;
+use crate::visit::{Param, Visit};
+
+codes! {
+    /// What was decided about one hit on a link. Exactly one per hit; the code is part of the wire contract.
+    Verdict, "verdict" {
+        /// Redirected to the advertiser.
+        Ok => "ok",
+        /// `pub_member_id` missing or empty.
+        MemberIdEmpty => "pub_member_id_empty",
+        /// `pub_click_id` missing or empty.
+        ClickIdEmpty => "pub_click_id_empty",
+        /// `pub_member_id` is a placeholder that was never replaced.
+        MemberIdMacro => "pub_member_id_macro",
+        /// `pub_click_id` is a placeholder that was never replaced.
+        ClickIdMacro => "pub_click_id_macro",
+        /// A parameter cannot be read.
+        ParameterMalformed => "parameter_malformed",
+        /// The same member id on most of a link's clicks.
+        MemberIdStatic => "pub_member_id_static",
+        /// A click id that the partner already sent.
+        ClickIdReused => "pub_click_id_reused",
+        /// The member already completed the offer.
+        MemberAlreadyCompleted => "member_already_completed",
+        /// The offer is a draft, pending or paused.
+        OfferNotActive => "offer_not_active",
+        /// Before the offer's launch.
+        OfferNotStarted => "offer_not_started",
+        /// After the offer's expiry.
+        OfferExpired => "offer_expired",
+        /// A cap of the offer is reached.
+        OfferCapped => "offer_capped",
+        /// A budget of the offer is spent.
+        OfferOverBudget => "offer_over_budget",
+        /// The partner may not run the offer.
+        PartnerNotApproved => "partner_not_approved",
+        /// The visitor is outside the offer's targeting.
+        TargetMismatch => "target_mismatch",
+        /// No such link.
+        LinkUnknown => "link_unknown",
+        /// The click could not be made durable.
+        NotRecorded => "not_recorded",
+    }
+}
+
+impl Verdict {
+    /// The verdict's number in storage. Never reused, never changed.
+    pub const fn number(self) -> i64 {
+        self as i64
+    }
+
+    /// The verdict of a stored number.
+    pub fn from_number(number: i64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(|at| Self::ALL.get(at)).copied()
+    }
+
+    /// Whether the visitor went on to the advertiser.
+    pub const fn sends_on(self) -> bool {
+        matches!(self, Self::Ok | Self::MemberIdStatic | Self::ClickIdReused)
+    }
+
+    /// Whether a visitor with this verdict goes to the fallback URL when there is one.
+    pub const fn may_fall_back(self) -> bool {
+        matches!(
+            self,
+            Self::MemberAlreadyCompleted
+                | Self::OfferNotActive
+                | Self::OfferNotStarted
+                | Self::OfferExpired
+                | Self::OfferCapped
+                | Self::OfferOverBudget
+                | Self::PartnerNotApproved
+                | Self::TargetMismatch
+        )
+    }
+
+    /// The HTTP status of the answer when there is no redirect.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Ok | Self::MemberIdStatic | Self::ClickIdReused => 302,
+            Self::MemberIdEmpty
+            | Self::ClickIdEmpty
+            | Self::MemberIdMacro
+            | Self::ClickIdMacro
+            | Self::ParameterMalformed => 400,
+            Self::MemberAlreadyCompleted => 409,
+            Self::TargetMismatch => 403,
+            Self::LinkUnknown => 404,
+            Self::NotRecorded => 503,
+            Self::OfferNotActive
+            | Self::OfferNotStarted
+            | Self::OfferExpired
+            | Self::OfferCapped
+            | Self::OfferOverBudget
+            | Self::PartnerNotApproved => 410,
+        }
+    }
+}
+
+/// A verdict with what it says to whoever set the link up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The message of the wire contract; empty for a redirect.
+    pub message: Cow<'static, str>,
+}
+
+impl Decision {
+    /// A verdict with its message.
+    pub fn new(verdict: Verdict, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { verdict, message: message.into() }
+    }
+}
+
+/// Watches a decision, one call per rule. The hot path watches with `()`, which compiles to nothing.
+pub trait Watch {
+    /// A rule was looked at: its name, whether it let the hit pass, and what it compared.
+    fn rule(&mut self, name: &'static str, passed: bool, detail: impl FnOnce() -> String);
+}
+
+impl Watch for () {
+    #[inline]
+    fn rule(&mut self, _: &'static str, _: bool, _: impl FnOnce() -> String) {}
+}
+
+/// One rule as it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The rule.
+    pub rule: &'static str,
+    /// Whether it let the hit pass.
+    pub passed: bool,
+    /// What was compared.
+    pub detail: String,
+}
+
+impl Watch for Vec<Step> {
+    fn rule(&mut self, rule: &'static str, passed: bool, detail: impl FnOnce() -> String) {
+        self.push(Step { rule, passed, detail: detail() });
+    }
+}
+
+/// Decides about one hit. `completed` tells whether this member already completed the link's offer.
+///
+/// The order is the order in which a partner's engineer mends a link: parameters first, then the offer's state, then
+/// the member.
+pub fn decide(
+    link: &Link,
+    visit: &Visit<'_>,
+    completed: impl FnOnce(&str) -> bool,
+    now: Timestamp,
+    watch: &mut impl Watch,
+) -> Decision {
+    check_parameters(visit, watch)
+        .or_else(|| check_offer(link, now, watch))
+        .or_else(|| check_member(visit, completed, watch))
+        .unwrap_or(Decision { verdict: Verdict::Ok, message: Cow::Borrowed("") })
+}
+
+fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decision> {
+    if let Some(fault) = visit.fault() {
+        watch.rule("parameters readable", false, || fault.to_string());
+        return Some(Decision::new(Verdict::ParameterMalformed, fault.to_string()));
+    }
+    watch.rule("parameters readable", true, || "every parameter decodes".to_owned());
+    let ids = [
+        (Param::MemberId, Verdict::MemberIdEmpty, "PubMemberId cannot be empty", Verdict::MemberIdMacro),
+        (Param::ClickId, Verdict::ClickIdEmpty, "PubClickId cannot be empty", Verdict::ClickIdMacro),
+    ];
+    for (param, empty, message, _) in ids {
+        let given = visit.given(param).is_some();
+        watch.rule("id given", given, || format!("{param} = {:?}", visit.get(param).unwrap_or("")));
+        if !given {
+            return Some(Decision::new(empty, message));
+        }
+    }
+    for (param, _, _, placeholder) in ids {
+        let replaced = !visit.is_placeholder(param);
+        let value = visit.given(param).unwrap_or_default();
+        watch.rule("id is no placeholder", replaced, || format!("{param} = {value:?}"));
+        if !replaced {
+            let message =
+                format!("{param} is `{value}`, a placeholder that was not replaced by your tracker with a value");
+            return Some(Decision::new(placeholder, message));
+        }
+    }
+    None
+}
+
+fn check_offer(link: &Link, now: Timestamp, watch: &mut impl Watch) -> Option<Decision> {
+    let offer = &link.offer;
+    let approved = link.partner.status == PartnerStatus::Active && link.approval == LinkApproval::Approved;
+    watch.rule("partner approved", approved, || format!("partner {}, link {}", link.partner.status, link.approval));
+    if !approved {
+        return Some(Decision::new(
+            Verdict::PartnerNotApproved,
+            "This link is not approved for this offer; ask the network to approve it",
+        ));
+    }
+    let expired = offer.status == OfferStatus::Expired || offer.expires.is_some_and(|end| now >= end);
+    watch.rule("offer not expired", !expired, || match offer.expires {
+        Some(end) => format!("status {}, expires {end}", offer.status),
+        None => format!("status {}, no expiry", offer.status),
+    });
+    if expired {
+        return Some(Decision::new(Verdict::OfferExpired, "This offer has ended"));
+    }
+    let early = offer.launches.is_some_and(|start| now < start);
+    let launching = matches!(offer.status, OfferStatus::Active | OfferStatus::Pending);
+    if let (Some(start), true, true) = (offer.launches, early, launching) {
+        watch.rule("offer started", false, || format!("launches {start}"));
+        return Some(Decision::new(Verdict::OfferNotStarted, format!("This offer starts at {start}")));
+    }
+    // A pending offer with a launch time becomes active by reaching it.
+    let active = offer.status == OfferStatus::Active
+        || (offer.status == OfferStatus::Pending && offer.launches.is_some() && !early);
+    watch.rule("offer active", active, || format!("status {}", offer.status));
+    (!active).then(|| Decision::new(Verdict::OfferNotActive, "This offer is not active now"))
+}
+
+fn check_member(
+    visit: &Visit<'_>,
+    completed: impl FnOnce(&str) -> bool,
+    watch: &mut impl Watch,
+) -> Option<Decision> {
+    let member = visit.given(Param::MemberId).unwrap_or_default();
+    let done = completed(member);
+    watch.rule("member has not completed the offer", !done, || format!("{} = {member:?}", Param::MemberId));
+    done.then(|| {
+        Decision::new(
+            Verdict::MemberAlreadyCompleted,
+            "This member already completed this offer, and it can be completed once",
+        )
+    })
+}
+
+codes! {
+    /// A macro of the offer's destination, wire contract §2.
+    DestinationMacro, "destination macro" {
+        /// Our click id.
+        ClickId => "gk_click_id",
+        /// The offer's id.
+        OfferId => "gk_offer_id",
+        /// The offer's name.
+        OfferName => "gk_offer_name",
+        /// The partner's id.
+        PartnerId => "gk_partner_id",
+        /// The network's label.
+        Network => "gk_network",
+        /// The partner's click id.
+        PubClickId => "pub_click_id",
+        /// The partner's member id.
+        PubMemberId => "pub_member_id",
+        /// Sub parameter 1.
+        Sub1 => "pub_sub_1",
+        /// Sub parameter 2.
+        Sub2 => "pub_sub_2",
+        /// Sub parameter 3.
+        Sub3 => "pub_sub_3",
+        /// Sub parameter 4.
+        Sub4 => "pub_sub_4",
+        /// Sub parameter 5.
+        Sub5 => "pub_sub_5",
+        /// Sub parameter 6.
+        Sub6 => "pub_sub_6",
+        /// Sub parameter 7.
+        Sub7 => "pub_sub_7",
+        /// Sub parameter 8.
+        Sub8 => "pub_sub_8",
+        /// Sub parameter 9.
+        Sub9 => "pub_sub_9",
+        /// Sub parameter 10.
+        Sub10 => "pub_sub_10",
+        /// Sub parameter 11.
+        Sub11 => "pub_sub_11",
+        /// Sub parameter 12.
+        Sub12 => "pub_sub_12",
+        /// Sub parameter 13.
+        Sub13 => "pub_sub_13",
+        /// Sub parameter 14.
+        Sub14 => "pub_sub_14",
+        /// Sub parameter 15.
+        Sub15 => "pub_sub_15",
+        /// Unix seconds of the click.
+        Timestamp => "timestamp",
+        /// The visitor's country.
+        Country => "country",
+        /// The visitor's device.
+        Device => "device",
+        /// The visitor's address.
+        Ip => "ip",
+        /// The visitor's user agent.
+        UserAgent => "user_agent",
+        /// Random digits, against caches.
+        Random => "random",
+    }
+}
+
+impl MacroName for DestinationMacro {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn name(self) -> &'static str {
+        self.code()
+    }
+}
+
+impl DestinationMacro {
+    /// The sub parameter behind a `pub_sub_n` macro.
+    fn sub(self) -> Option<Param> {
+        let n = (self as usize).checked_sub(Self::Sub1 as usize)? + 1;
+        Param::sub(n)
+    }
+}
+
+/// An offer's tracking-system link.
+pub type Destination = Template<DestinationMacro>;
+
+/// What the destination's macros are filled from.
+pub struct Destined<'a> {
+    /// Our click id.
+    pub click: ClickId,
+    /// The link that was followed.
+    pub link: &'a Link,
+    /// The visitor's parameters.
+    pub visit: &'a Visit<'a>,
+    /// The visitor's address.
+    pub ip: IpAddr,
+    /// The visitor's user agent.
+    pub user_agent: &'a str,
+    /// Random bits for `{random}`.
+    pub random: u64,
+}
+
+impl Destined<'_> {
+    /// Appends the offer's destination for this click to `out`.
+    pub fn expand_into(&self, out: &mut String) {
+        self.link.offer.destination.expand_into(out, |name, to| self.fill(name, to));
+    }
+
+    fn fill(&self, name: DestinationMacro, to: &mut Encoder<'_>) {
+        use DestinationMacro as M;
+        let offer = &self.link.offer;
+        match name {
+            M::ClickId => to.plain(self.click),
+            M::OfferId => to.plain(offer.id),
+            M::OfferName => to.text(&offer.name),
+            M::PartnerId => to.plain(self.link.partner.id),
+            M::Network => to.text(&offer.network.label),
+            M::PubClickId => to.text(self.visit.given(Param::ClickId).unwrap_or_default()),
+            M::PubMemberId => to.text(self.visit.given(Param::MemberId).unwrap_or_default()),
+            M::Timestamp => to.plain(self.click.at().seconds()),
+            M::Country => to.text(self.visit.given(Param::GeoCountry).unwrap_or_default()),
+            M::Device => to.text(self.visit.given(Param::Device).unwrap_or_default()),
+            M::Ip => to.text(&self.ip.to_string()),
+            M::UserAgent => to.text(self.user_agent),
+            M::Random => to.plain(self.random),
+            sub => to.text(sub.sub().and_then(|param| self.visit.given(param)).unwrap_or_default()),
+        }
+    }
+}
+
+/// Marks of a click beside its verdict, as bits in storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Marks(pub i64);
+
+impl Marks {
+    /// A browser fetched the page ahead of a possible visit: recorded, not counted.
+    pub const PREFETCH: Self = Self(1);
+    /// Test mode: no money, caps or reports.
+    pub const TEST: Self = Self(2);
+    /// A bot by its user agent or address.
+    pub const BOT: Self = Self(4);
+    /// The visitor went to the fallback URL.
+    pub const FELL_BACK: Self = Self(8);
+
+    /// These marks and those of `other`.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all marks of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A click as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    /// Its id; its time is inside.
+    pub id: ClickId,
+    /// The link that was followed.
+    pub link: LinkId,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Marks beside the verdict.
+    pub marks: Marks,
+    /// The partner's click id, as given.
+    pub pub_click_id: Option<String>,
+    /// The partner's member id, as given.
+    pub pub_member_id: Option<String>,
+    /// Everything that is only ever shown or handed on.
+    pub facts: Facts,
+}
+
+/// What a click carried beyond its ids. Stored as one compact value, because nothing is looked up by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// The visitor's address.
+    #[serde(rename = "ip", skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<IpAddr>,
+    /// The visitor's user agent, at most 512 bytes.
+    #[serde(rename = "ua", skip_serializing_if = "String::is_empty", default)]
+    pub user_agent: String,
+    /// Where the visitor was sent; empty when nowhere.
+    #[serde(rename = "to", skip_serializing_if = "String::is_empty", default)]
+    pub destination: String,
+    /// What the verdict said, when it was not `ok`.
+    #[serde(rename = "why", skip_serializing_if = "String::is_empty", default)]
+    pub message: String,
+    /// The other parameters of the contract that were given, by name.
+    #[serde(rename = "p", skip_serializing_if = "Vec::is_empty", default)]
+    pub parameters: Vec<(Param, String)>,
+}
+
+impl Facts {
+    /// A parameter's value, when it was given.
+    pub fn parameter(&self, param: Param) -> Option<&str> {
+        self.parameters.iter().find(|(name, _)| *name == param).map(|(_, value)| value.as_str())
+    }
+}

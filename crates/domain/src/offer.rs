@@ -1,0 +1,159 @@
+//! An offer: what is advertised, under which terms, and where its visitors go.
+
+use std::sync::Arc;
+
+use crate::advertiser::Advertiser;
+use crate::click::Destination;
+use crate::id::{EventId, OfferId};
+use crate::money::{Currency, Rate};
+use crate::network::Network;
+use crate::time::Timestamp;
+
+codes! {
+    /// Whether an offer pays for one result or for several.
+    OfferKind, "offer type" {
+        /// One conversion per member.
+        SingleEvent => "SingleEvent",
+        /// One conversion per member and event.
+        MultiEvent => "MultiEvent",
+    }
+}
+
+codes! {
+    /// How an offer's money is computed.
+    ConversionKind, "conversion type" {
+        /// Fixed revenue and payout.
+        FlatRate => "FlatRate",
+        /// A share of the sale's amount.
+        RevShare => "RevShare",
+    }
+}
+
+codes! {
+    /// The life of an offer.
+    OfferStatus, "offer status" {
+        /// Being written.
+        Draft => "Draft",
+        /// Waits for its launch.
+        Pending => "Pending",
+        /// Runs.
+        Active => "Active",
+        /// Stopped for now.
+        Paused => "Paused",
+        /// Over.
+        Expired => "Expired",
+    }
+}
+
+codes! {
+    /// How a conversion of an offer becomes final.
+    Approval, "approval" {
+        /// By itself, after the pending time.
+        Automatic => "Automatic",
+        /// By somebody's decision.
+        Manual => "Manual",
+    }
+}
+
+/// The terms of one result: of a single-event offer, or of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What the advertiser pays.
+    pub revenue: Rate,
+    /// What the partner gets.
+    pub payout: Rate,
+    /// Reward points for the member.
+    pub reward_points: i64,
+    /// How it becomes final.
+    pub approval: Approval,
+    /// Days that an automatically approved conversion stays `Pending`.
+    pub pending_days: i64,
+    /// Whether a member may convert again.
+    pub repeats: bool,
+}
+
+/// One event of a multi-event offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Our id of it.
+    pub id: EventId,
+    /// The string that the advertiser sends as `cnv_event_id`.
+    pub code: String,
+    /// Its name for people.
+    pub name: String,
+    /// Its terms.
+    pub terms: Terms,
+}
+
+/// What an offer pays for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Results {
+    /// One result.
+    Single(Terms),
+    /// Several, each by its event code, in display order.
+    Multi(Vec<Event>),
+}
+
+/// An offer, as every rule sees it.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// Its id.
+    pub id: OfferId,
+    /// Its network.
+    pub network: Arc<Network>,
+    /// Who pays for it.
+    pub advertiser: Arc<Advertiser>,
+    /// Its slug, unique in the network.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// Where it is in its life.
+    pub status: OfferStatus,
+    /// First moment at which it runs.
+    pub launches: Option<Timestamp>,
+    /// First moment at which it no longer runs.
+    pub expires: Option<Timestamp>,
+    /// Its currency.
+    pub currency: Currency,
+    /// How its money is computed.
+    pub conversion_kind: ConversionKind,
+    /// What it pays for.
+    pub results: Results,
+    /// The advertiser's link, with our macros.
+    pub destination: Destination,
+    /// Where visitors go whom it cannot take.
+    pub fallback_url: Option<String>,
+    /// How long after the click a conversion still counts, in milliseconds.
+    pub attribution_window_ms: i64,
+}
+
+impl Offer {
+    /// Single- or multi-event.
+    pub fn kind(&self) -> OfferKind {
+        match self.results {
+            Results::Single(_) => OfferKind::SingleEvent,
+            Results::Multi(_) => OfferKind::MultiEvent,
+        }
+    }
+
+    /// The event of this code; `None` on single-event offers and for unknown codes.
+    pub fn event(&self, code: &str) -> Option<&Event> {
+        match &self.results {
+            Results::Single(_) => None,
+            Results::Multi(events) => events.iter().find(|event| event.code == code),
+        }
+    }
+
+    /// Every place that a member can hold on this offer, with whether it may be taken again.
+    pub fn places(&self) -> Vec<(EventId, bool)> {
+        match &self.results {
+            Results::Single(terms) => vec![(EventId::NONE, terms.repeats)],
+            Results::Multi(events) => events.iter().map(|event| (event.id, event.terms.repeats)).collect(),
+        }
+    }
+
+    /// The fallback of the offer, else of its network.
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback_url.as_deref().or(self.network.fallback_url.as_deref())
+    }
+}
