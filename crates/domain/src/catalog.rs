@@ -10,7 +10,8 @@ use crate::link::Link;
 use crate::network::Network;
 use crate::offer::Offer;
 use crate::partner::Partner;
-use crate::secret::{Secret, SecretHash};
+use crate::secret::SecretHash;
+use crate::signature::Secret;
 
 /// One state of the catalog.
 #[derive(Debug, Default)]

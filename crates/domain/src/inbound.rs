@@ -1,12 +1,19 @@
 //! An advertiser's postback as it arrives: its parameters, read strictly and checked, wire contract §3.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use crate::address::contains;
+use crate::advertiser::{Advertiser, Proof};
+use crate::catalog::Catalog;
 use crate::conversion::Status;
-use crate::id::{ClickId, ConversionId};
+use crate::id::{AdvertiserId, ClickId, ConversionId, NetworkId};
 use crate::money::{Currency, Money, parse_micros};
 use crate::placeholder::is_placeholder;
 use crate::query::has_control;
+use crate::secret::SecretHash;
+use crate::signature::{Received, verify};
+use crate::time::Timestamp;
 
 codes! {
     /// What an advertiser is answered. The code is part of the wire contract; `rejected:<reason>` carries its reason
@@ -202,6 +209,49 @@ impl Fields {
         };
         self.get("cnv_status").map(read).transpose()
     }
+}
+
+/// What a request brings to show who sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The token, from the path, the query or the body.
+    pub token: Option<&'a str>,
+    /// The Standard Webhooks headers, when all three are there.
+    pub signature: Option<Received<'a>>,
+    /// What the signature covers.
+    pub payload: &'a [u8],
+    /// The sender's address.
+    pub address: IpAddr,
+}
+
+/// The advertisers of a network that a request proves to come from; none means that it is not authorized.
+///
+/// A token belongs to one advertiser. A signature is tried against every advertiser that signs. An address is enough
+/// only for advertisers whose network asks for no more.
+pub fn authenticate(
+    catalog: &Catalog,
+    network: NetworkId,
+    credentials: &Credentials<'_>,
+    now: Timestamp,
+) -> Vec<AdvertiserId> {
+    let token_owner = credentials.token.and_then(|token| catalog.tokens.get(&SecretHash::of(token)));
+    let signed_by = |advertiser: &Advertiser| {
+        let secrets = catalog.signing.get(&advertiser.id).map_or(&[][..], Vec::as_slice);
+        credentials.signature.is_some_and(|received| {
+            !secrets.is_empty() && verify(secrets, received, credentials.payload, now.seconds()).is_ok()
+        })
+    };
+    let proves = |advertiser: &Advertiser| match advertiser.proof {
+        Proof::Token => token_owner == Some(&advertiser.id) || signed_by(advertiser),
+        Proof::Signature => signed_by(advertiser),
+        Proof::Address => {
+            contains(&advertiser.allowed_addresses, credentials.address)
+                || token_owner == Some(&advertiser.id)
+                || signed_by(advertiser)
+        }
+    };
+    let own = catalog.advertisers.values().filter(|advertiser| advertiser.network == network);
+    own.filter(|advertiser| proves(advertiser)).map(|advertiser| advertiser.id).collect()
 }
 
 /// What a postback led to, as it is answered.

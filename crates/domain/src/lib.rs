@@ -25,6 +25,7 @@ pub mod placeholder;
 pub mod postback;
 pub mod query;
 pub mod secret;
+pub mod signature;
 pub mod template;
 pub mod time;
 pub mod visit;

@@ -1,29 +1,14 @@
-//! Secrets as values that do not show themselves in logs.
+//! What is kept of a secret that only has to be recognised: a postback token, a set-up token.
 
-use std::fmt;
+use sha2::{Digest, Sha256};
 
-/// A secret that must be kept readable because we sign or verify with it. Its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself. Only for signing, and for showing it once to its owner.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-/// SHA-256 of a secret with 256 random bits, which is all that is kept of it.
+/// SHA-256 of a secret with 256 random bits. Looking one up by this hash tells a guesser nothing by its timing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretHash(pub [u8; 32]);
+
+impl SecretHash {
+    /// The hash of a secret as its owner sends it.
+    pub fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret.as_bytes()).into())
+    }
+}
