@@ -192,8 +192,9 @@ fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decisio
         let value = visit.given(param).unwrap_or_default();
         watch.rule("id is no placeholder", replaced, || format!("{param} = {value:?}"));
         if !replaced {
-            let message =
-                format!("{param} is `{value}`, a placeholder that was not replaced by your tracker with a value");
+            let message = format!(
+                "{param} is `{value}`, a placeholder that was not replaced by your tracker with a value"
+            );
             return Some(Decision::new(placeholder, message));
         }
     }
@@ -203,7 +204,9 @@ fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decisio
 fn check_offer(link: &Link, now: Timestamp, watch: &mut impl Watch) -> Option<Decision> {
     let offer = &link.offer;
     let approved = link.partner.status == PartnerStatus::Active && link.approval == LinkApproval::Approved;
-    watch.rule("partner approved", approved, || format!("partner {}, link {}", link.partner.status, link.approval));
+    watch.rule("partner approved", approved, || {
+        format!("partner {}, link {}", link.partner.status, link.approval)
+    });
     if !approved {
         return Some(Decision::new(
             Verdict::PartnerNotApproved,

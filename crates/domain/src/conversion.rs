@@ -1,9 +1,9 @@
 //! A conversion: what an advertiser's postback becomes. Once per member per offer and event; the same postback any
 //! number of times is one conversion.
 
+use std::collections::BTreeMap;
 
-
-use crate::id::{ClickId, ConversionId, EventId};
+use crate::id::{ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
 use crate::inbound::{Answer, Postback, Refusal};
 use crate::money::Money;
 use crate::offer::{Approval, Offer, Results, Terms};
@@ -134,7 +134,8 @@ pub fn target<'o>(offer: &'o Offer, postback: &Postback) -> Result<Target<'o>, R
         (Results::Multi(_), Some(code)) => match offer.event(code) {
             Some(event) => (event.id, event.code.as_str(), &event.terms),
             None => {
-                let message = format!("cnv_event_id `{code}` is not an event of this offer; events are case-sensitive");
+                let message =
+                    format!("cnv_event_id `{code}` is not an event of this offer; events are case-sensitive");
                 return Err(Refusal::new(Answer::EventUnknown, message));
             }
         },
@@ -200,12 +201,20 @@ pub struct Change {
 }
 
 /// Decides what a postback becomes.
-pub fn decide(offer: &Offer, target: &Target<'_>, postback: &Postback, arrival: &Arrival, known: &Known) -> Decision {
+pub fn decide(
+    offer: &Offer,
+    target: &Target<'_>,
+    postback: &Postback,
+    arrival: &Arrival,
+    known: &Known,
+) -> Decision {
     if let Some(existing) = &known.same_key {
         return meet(existing, target, postback);
     }
     // Without an id of its own, a postback of a click that already converted for this event is a copy of that.
-    if let (None, Some(existing), true) = (&postback.advertiser_key, &known.same_click, arrival.address_allowed) {
+    if let (None, Some(existing), true) =
+        (&postback.advertiser_key, &known.same_click, arrival.address_allowed)
+    {
         return meet(existing, target, postback);
     }
     Decision::Record(fresh(offer, target, postback, arrival, known))
@@ -240,13 +249,7 @@ fn advance(existing: &Existing, asked: Option<Status>, terms: &Terms) -> Option<
     }
 }
 
-fn fresh(
-    offer: &Offer,
-    target: &Target<'_>,
-    postback: &Postback,
-    arrival: &Arrival,
-    known: &Known,
-) -> Fresh {
+fn fresh(offer: &Offer, target: &Target<'_>, postback: &Postback, arrival: &Arrival, known: &Known) -> Fresh {
     let age_ms = arrival.at.ms().saturating_sub(postback.click.at().ms());
     let (reason, winner) = if !arrival.address_allowed {
         (Some(Reason::IpNotAllowed), None)
@@ -279,3 +282,75 @@ fn initial(terms: &Terms, asked: Option<Status>) -> Status {
     if at_once && asked != Some(Status::Pending) { Status::Success } else { Status::Pending }
 }
 
+/// A conversion as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversion {
+    /// Its id.
+    pub id: ConversionId,
+    /// Its network.
+    pub network: NetworkId,
+    /// Its offer.
+    pub offer: OfferId,
+    /// Its event; [`EventId::NONE`] on single-event offers.
+    pub event: EventId,
+    /// The event's code; empty on single-event offers.
+    pub event_code: String,
+    /// The partner that sent the member.
+    pub partner: PartnerId,
+    /// The link that was followed.
+    pub link: LinkId,
+    /// The click that it came from.
+    pub click: ClickId,
+    /// The partner's click id.
+    pub pub_click_id: String,
+    /// The partner's member id.
+    pub pub_member_id: String,
+    /// The key under which copies find it, see [`idempotency_key`].
+    pub idempotency_key: String,
+    /// The advertiser's own id of it.
+    pub advertiser_key: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it is rejected.
+    pub reason: Option<Reason>,
+    /// The conversion that it lost its place to.
+    pub winner: Option<ConversionId>,
+    /// Whether it holds its member's place.
+    pub holds_place: bool,
+    /// What it is worth to the network.
+    pub revenue: Money,
+    /// What it is worth to the partner.
+    pub payout: Money,
+    /// The sale's amount.
+    pub amount: Option<Money>,
+    /// The address that reported it.
+    pub address: String,
+    /// The advertiser's other parameters.
+    pub kept: BTreeMap<String, String>,
+    /// When it was recorded.
+    pub received: Timestamp,
+    /// When it came to its status.
+    pub changed: Timestamp,
+    /// How often its status has changed.
+    pub version: i64,
+}
+
+impl Conversion {
+    /// What the partner is told that it gets: nothing for a rejected one.
+    pub fn told_payout(&self) -> Money {
+        if self.status == Status::Rejected { Money::zero(self.payout.currency) } else { self.payout }
+    }
+
+    /// The part of it that the rules look at when another postback meets it.
+    pub fn existing(&self) -> Existing {
+        Existing {
+            id: self.id,
+            click: self.click,
+            status: self.status,
+            reason: self.reason,
+            winner: self.winner,
+            amount: self.amount,
+            version: self.version,
+        }
+    }
+}

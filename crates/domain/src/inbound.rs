@@ -56,7 +56,11 @@ impl Answer {
     /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {
-            Self::Recorded | Self::Updated | Self::Duplicate | Self::MemberAlreadyCompleted | Self::Rejected => 200,
+            Self::Recorded
+            | Self::Updated
+            | Self::Duplicate
+            | Self::MemberAlreadyCompleted
+            | Self::Rejected => 200,
             Self::ClickIdEmpty
             | Self::ClickIdMacro
             | Self::ClickIdMalformed
@@ -177,7 +181,8 @@ impl Fields {
             return Err(Refusal::new(Answer::ClickIdEmpty, message));
         };
         if is_placeholder(text) {
-            let message = format!("gk_click_id is `{text}`, a macro that your tracking system did not replace");
+            let message =
+                format!("gk_click_id is `{text}`, a macro that your tracking system did not replace");
             return Err(Refusal::new(Answer::ClickIdMacro, message));
         }
         text.parse().map_err(|_| {
@@ -188,7 +193,8 @@ impl Fields {
 
     fn amount(&self) -> Result<Option<i64>, Refusal> {
         let read = |text| {
-            parse_micros(text).map_err(|why| Refusal::new(Answer::AmountMalformed, format!("cnv_amount: {why}")))
+            parse_micros(text)
+                .map_err(|why| Refusal::new(Answer::AmountMalformed, format!("cnv_amount: {why}")))
         };
         self.get("cnv_amount").map(read).transpose()
     }

@@ -17,7 +17,9 @@ const MAX_UNITS: i64 = 1_000_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// Not a plain decimal.
-    #[error("`{0}` is not a plain decimal amount; write it like 12.50 (digits, one point, at most six decimals)")]
+    #[error(
+        "`{0}` is not a plain decimal amount; write it like 12.50 (digits, one point, at most six decimals)"
+    )]
     NotPlain(String),
     /// Larger than anything the system takes.
     #[error("`{0}` is more than 1000000000 units")]
@@ -42,7 +44,9 @@ impl Currency {
 
     /// How many decimals are usual for it: 2 for USD, 0 for JPY.
     pub fn decimals(self) -> usize {
-        iso_currency::Currency::from_code(self.code()).and_then(|known| known.exponent()).map_or(2, usize::from)
+        iso_currency::Currency::from_code(self.code())
+            .and_then(|known| known.exponent())
+            .map_or(2, usize::from)
     }
 }
 
@@ -199,7 +203,9 @@ impl Rate {
     pub fn of(self, amount: Option<Money>, currency: Currency) -> Money {
         match (self, amount) {
             (Self::Flat(micros), _) => Money { micros, currency },
-            (Self::Share(share), Some(sale)) => Money { micros: share.of(sale.micros), currency: sale.currency },
+            (Self::Share(share), Some(sale)) => {
+                Money { micros: share.of(sale.micros), currency: sale.currency }
+            }
             (Self::Share(_), None) => Money::zero(currency),
         }
     }

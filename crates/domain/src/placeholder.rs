@@ -47,7 +47,22 @@ pub fn is_placeholder(raw: &str) -> bool {
 fn may_be_placeholder(raw: &str) -> bool {
     matches!(
         raw.as_bytes().first(),
-        Some(b'{' | b'[' | b'$' | b'#' | b'%' | b'<' | b'_' | b'P' | b'p' | b'n' | b'N' | b'u' | b'U' | b'T' | b't')
+        Some(
+            b'{' | b'['
+                | b'$'
+                | b'#'
+                | b'%'
+                | b'<'
+                | b'_'
+                | b'P'
+                | b'p'
+                | b'n'
+                | b'N'
+                | b'u'
+                | b'U'
+                | b'T'
+                | b't'
+        )
     )
 }
 

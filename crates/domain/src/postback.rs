@@ -221,7 +221,11 @@ impl News {
             M::Timestamp => self.at.seconds().to_string(),
             sub => {
                 let n = sub as usize - M::Sub1 as usize + 1;
-                self.subs.iter().find(|(own, _)| *own == n).map(|(_, value)| value.clone()).unwrap_or_default()
+                self.subs
+                    .iter()
+                    .find(|(own, _)| *own == n)
+                    .map(|(_, value)| value.clone())
+                    .unwrap_or_default()
             }
         }
     }

@@ -62,7 +62,8 @@ pub fn decode(raw: &str, plus: Plus) -> Result<Cow<'_, str>, Malformed> {
 /// Whether the text holds a control character (C0, DEL or C1).
 pub fn has_control(text: &str) -> bool {
     // The bytes settle nearly every value; only text beyond ASCII is read as characters, for C1.
-    text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) || (!text.is_ascii() && text.chars().any(char::is_control))
+    text.bytes().any(|byte| byte < 0x20 || byte == 0x7f)
+        || (!text.is_ascii() && text.chars().any(char::is_control))
 }
 
 fn encoding_is_sound(raw: &[u8]) -> bool {

@@ -137,7 +137,8 @@ fn split<M: MacroName>(text: &str) -> Result<Vec<Part<M>>, TemplateError> {
         let name = &rest[open + 1..close];
         let known = M::ALL.iter().find(|known| known.name() == name);
         let Some(known) = known else {
-            let known = M::ALL.iter().map(|known| format!("{{{}}}", known.name())).collect::<Vec<_>>().join(" ");
+            let known =
+                M::ALL.iter().map(|known| format!("{{{}}}", known.name())).collect::<Vec<_>>().join(" ");
             return Err(TemplateError::Unknown { name: name.to_owned(), known });
         };
         if open > 0 {
@@ -160,7 +161,8 @@ fn check_url<M: MacroName>(text: &str, parts: &[Part<M>]) -> Result<(), Template
         return Err(not_http("it must begin with http:// or https://"));
     }
     let behind_scheme = text.find("//").map_or(0, |at| at + 2);
-    let host_end = text[behind_scheme..].find(['/', '?', '#', '\\']).map_or(text.len(), |at| at + behind_scheme);
+    let host_end =
+        text[behind_scheme..].find(['/', '?', '#', '\\']).map_or(text.len(), |at| at + behind_scheme);
     let first_macro = match parts.first() {
         Some(Part::Literal(literal)) if parts.len() > 1 => literal.len(),
         Some(Part::Macro(_)) => 0,
