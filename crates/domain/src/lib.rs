@@ -28,4 +28,5 @@ pub mod secret;
 pub mod signature;
 pub mod template;
 pub mod time;
+pub mod user;
 pub mod visit;

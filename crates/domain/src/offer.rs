@@ -144,11 +144,12 @@ impl Offer {
         }
     }
 
-    /// Every place that a member can hold on this offer, with whether it may be taken again.
-    pub fn places(&self) -> Vec<(EventId, bool)> {
+    /// Whether `holds` is true for every place that a member can hold on this offer; it is given the event and
+    /// whether the place may be taken again.
+    pub fn each_place(&self, mut holds: impl FnMut(EventId, bool) -> bool) -> bool {
         match &self.results {
-            Results::Single(terms) => vec![(EventId::NONE, terms.repeats)],
-            Results::Multi(events) => events.iter().map(|event| (event.id, event.terms.repeats)).collect(),
+            Results::Single(terms) => holds(EventId::NONE, terms.repeats),
+            Results::Multi(events) => events.iter().all(|event| holds(event.id, event.terms.repeats)),
         }
     }
 
