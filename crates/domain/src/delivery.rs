@@ -87,3 +87,56 @@ pub fn next(attempted: Attempted, attempt: i64, now: Timestamp, random: u64) -> 
     // An endpoint that asks for more time gets it, and never less than the schedule.
     Next::Retry(now.plus_ms(jittered_ms.max(asked_ms)))
 }
+
+/// Failures in a row that open a breaker.
+pub const BREAKER_FAILURES: u32 = 5;
+/// How long a breaker stays open at first; doubled by every failed probe.
+pub const BREAKER_FIRST_MS: i64 = 5 * SECOND_MS;
+/// How long a breaker stays open at most.
+pub const BREAKER_LONGEST_MS: i64 = 5 * MINUTE_MS;
+
+/// Protects one endpoint, and us from it: after several failures in a row nothing is sent for a while, then one
+/// delivery goes ahead to see. Waiting for it costs a delivery none of its attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Breaker {
+    failures: u32,
+    open_until: Option<Timestamp>,
+}
+
+/// What a breaker lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Everything.
+    All,
+    /// One delivery, to see whether the endpoint is back.
+    Probe,
+    /// Nothing before this time.
+    Nothing(Timestamp),
+}
+
+impl Breaker {
+    /// What may be sent at `now`.
+    pub fn admits(&self, now: Timestamp) -> Admission {
+        match self.open_until {
+            None => Admission::All,
+            Some(until) if now < until => Admission::Nothing(until),
+            Some(_) => Admission::Probe,
+        }
+    }
+
+    /// Learns how an attempt ended. An endpoint that answers at all, even with 404, is no reason to stop; one that
+    /// does not answer, answers 5xx or 429 is.
+    pub fn learn(&mut self, attempted: Attempted, now: Timestamp) {
+        let healthy = matches!(attempted, Attempted::Answered { status, .. } if status < 500 && status != 429);
+        if healthy || attempted == Attempted::Refused {
+            *self = Self::default();
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= BREAKER_FAILURES {
+            let doublings = (self.failures - BREAKER_FAILURES).min(10);
+            let pause_ms = (BREAKER_FIRST_MS << doublings).min(BREAKER_LONGEST_MS);
+            self.open_until = Some(now.plus_ms(pause_ms));
+        }
+    }
+}

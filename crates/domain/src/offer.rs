@@ -149,7 +149,9 @@ impl Offer {
     pub fn each_place(&self, mut holds: impl FnMut(EventId, bool) -> bool) -> bool {
         match &self.results {
             Results::Single(terms) => holds(EventId::NONE, terms.repeats),
-            Results::Multi(events) => events.iter().all(|event| holds(event.id, event.terms.repeats)),
+            Results::Multi(events) => {
+                !events.is_empty() && events.iter().all(|event| holds(event.id, event.terms.repeats))
+            }
         }
     }
 
