@@ -1,0 +1,165 @@
+//! Partners' postback settings.
+
+use domain::id::{EventId, NetworkId, OfferId, PartnerId, PostbackId};
+use domain::postback::{Postback, PostbackUrl, Scope, Wanted};
+use domain::time::Timestamp;
+
+use crate::catalog::{each_row, unreadable};
+use crate::{Error, Row, Statement, Tx};
+
+pub(crate) const ALL: &[&Statement] = &[&EVERY, &FIND, &MATCHING, &INSERT, &UPDATE, &ENABLE];
+
+static EVERY: Statement = Statement::new(
+    "postback.all",
+    "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
+         on_rejected, on_change, enabled
+     from postback where postback_id > ?1 order by postback_id limit ?2",
+);
+
+static FIND: Statement = Statement::new(
+    "postback.find",
+    "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
+         on_rejected, on_change, enabled
+     from postback where postback_id = ?1",
+);
+
+static MATCHING: Statement = Statement::new(
+    "postback.matching",
+    "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
+         on_rejected, on_change, enabled
+     from postback
+     where network_id = ?1 and partner_id = ?2 and enabled = 1
+         and (offer_id is null or offer_id = ?3) and (event_id is null or event_id = ?4)
+     order by slug",
+);
+
+static INSERT: Statement = Statement::new(
+    "postback.insert",
+    "insert into postback (postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success,
+         on_pending, on_rejected, on_change, enabled, disabled_reason, created_ms)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, null, ?14)",
+);
+
+static UPDATE: Statement = Statement::new(
+    "postback.update",
+    "update postback set offer_id = ?2, event_id = ?3, method = ?4, url = ?5, on_success = ?6, on_pending = ?7,
+         on_rejected = ?8, on_change = ?9
+     where postback_id = ?1",
+);
+
+static ENABLE: Statement = Statement::new(
+    "postback.enable",
+    "update postback set enabled = ?2, disabled_reason = ?3 where postback_id = ?1",
+);
+
+/// Every postback setting of every partner.
+pub fn all(tx: &mut Tx<'_>) -> Result<Vec<Postback>, Error> {
+    let mut all = Vec::new();
+    each_row(tx, &EVERY, "postback_id", |row| {
+        all.push(read(row)?);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// One setting.
+pub fn find(tx: &mut Tx<'_>, id: PostbackId) -> Result<Option<Postback>, Error> {
+    let row = tx.query_one(&FIND, &[id.uuid().into()])?;
+    row.map(|row| read(&row).map_err(|why| unreadable(&FIND, &row, "postback_id", why))).transpose()
+}
+
+/// The partner's settings that are switched on and whose scope holds a conversion of this offer and event.
+pub fn matching(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    partner: PartnerId,
+    offer: OfferId,
+    event: EventId,
+) -> Result<Vec<Postback>, Error> {
+    let params = [network.uuid().into(), partner.uuid().into(), offer.uuid().into(), event.uuid().into()];
+    let rows = tx.query(&MATCHING, &params)?;
+    let each = |row| read(row).map_err(|why| unreadable(&MATCHING, row, "postback_id", why));
+    rows.iter().map(each).collect()
+}
+
+/// Adds a setting.
+pub fn insert(tx: &mut Tx<'_>, postback: &Postback, at: Timestamp) -> Result<(), Error> {
+    let (offer, event) = scope_columns(postback.scope);
+    let params = [
+        postback.id.uuid().into(),
+        postback.network.uuid().into(),
+        postback.partner.uuid().into(),
+        postback.slug.as_str().into(),
+        offer.map(OfferId::uuid).into(),
+        event.map(EventId::uuid).into(),
+        postback.method.code().into(),
+        postback.url.text().into(),
+        postback.wanted.success.into(),
+        postback.wanted.pending.into(),
+        postback.wanted.rejected.into(),
+        postback.wanted.changes.into(),
+        postback.enabled.into(),
+        at.ms().into(),
+    ];
+    tx.execute(&INSERT, &params).map(drop)
+}
+
+/// Changes everything of a setting but its slug and whether it is switched on.
+pub fn update(tx: &mut Tx<'_>, postback: &Postback) -> Result<(), Error> {
+    let (offer, event) = scope_columns(postback.scope);
+    let params = [
+        postback.id.uuid().into(),
+        offer.map(OfferId::uuid).into(),
+        event.map(EventId::uuid).into(),
+        postback.method.code().into(),
+        postback.url.text().into(),
+        postback.wanted.success.into(),
+        postback.wanted.pending.into(),
+        postback.wanted.rejected.into(),
+        postback.wanted.changes.into(),
+    ];
+    tx.execute(&UPDATE, &params).map(drop)
+}
+
+/// Switches a setting on.
+pub fn enable(tx: &mut Tx<'_>, id: PostbackId) -> Result<(), Error> {
+    tx.execute(&ENABLE, &[id.uuid().into(), true.into(), None::<&str>.into()]).map(drop)
+}
+
+/// Switches a setting off; `reason` is shown to its partner.
+pub fn disable(tx: &mut Tx<'_>, id: PostbackId, reason: &str) -> Result<(), Error> {
+    tx.execute(&ENABLE, &[id.uuid().into(), false.into(), reason.into()]).map(drop)
+}
+
+fn scope_columns(scope: Scope) -> (Option<OfferId>, Option<EventId>) {
+    match scope {
+        Scope::Global => (None, None),
+        Scope::Offer(offer) => (Some(offer), None),
+        Scope::Event(offer, event) => (Some(offer), Some(event)),
+    }
+}
+
+fn read(row: &Row) -> Result<Postback, Error> {
+    let scope = match (row.opt_uuid("offer_id")?, row.opt_uuid("event_id")?) {
+        (None, None) => Scope::Global,
+        (Some(offer), None) => Scope::Offer(OfferId(offer)),
+        (Some(offer), Some(event)) => Scope::Event(OfferId(offer), EventId(event)),
+        (None, Some(event)) => return Err(row.unreadable("event_id", &event.to_string())),
+    };
+    Ok(Postback {
+        id: PostbackId(row.uuid("postback_id")?),
+        network: NetworkId(row.uuid("network_id")?),
+        partner: PartnerId(row.uuid("partner_id")?),
+        slug: row.text("slug")?,
+        scope,
+        method: row.code("method")?,
+        url: PostbackUrl::parse(&row.text("url")?).map_err(|why| Error::bug(EVERY.name, why))?,
+        wanted: Wanted {
+            success: row.flag("on_success")?,
+            pending: row.flag("on_pending")?,
+            rejected: row.flag("on_rejected")?,
+            changes: row.flag("on_change")?,
+        },
+        enabled: row.flag("enabled")?,
+    })
+}
