@@ -1,0 +1,105 @@
+//! Clicks: the log that every hit on a link is appended to, and the look-ups by its ids.
+
+use domain::click::{Click, Marks, Verdict};
+use domain::id::{ClickId, LinkId};
+
+use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value};
+
+pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID];
+
+/// The click log, as [`Db::open`] takes it.
+pub static LOG: Append = Append::new(
+    "click.append",
+    "click",
+    &[
+        ("click_id", Column::Blob),
+        ("link_id", Column::Blob),
+        ("verdict", Column::Int),
+        ("marks", Column::Int),
+        ("pub_click_id", Column::Text),
+        ("pub_member_id", Column::Text),
+        ("facts", Column::Text),
+    ],
+);
+
+static FIND: Statement = Statement::new(
+    "click.find",
+    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click where click_id = ?1",
+);
+
+/// The postbacks of one click wait for each other, on every node.
+static LOCK: Statement = Statement::new(
+    "click.lock",
+    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click where click_id = ?1
+     {for_update}",
+);
+
+static BY_PUB_CLICK_ID: Statement = Statement::new(
+    "click.by_pub_click_id",
+    "select k.click_id, k.link_id, k.verdict, k.marks, k.pub_click_id, k.pub_member_id, k.facts
+     from click k where k.pub_click_id = ?1 order by k.click_id desc limit ?2",
+);
+
+static BY_PUB_MEMBER_ID: Statement = Statement::new(
+    "click.by_pub_member_id",
+    "select k.click_id, k.link_id, k.verdict, k.marks, k.pub_click_id, k.pub_member_id, k.facts
+     from click k where k.pub_member_id = ?1 order by k.click_id desc limit ?2",
+);
+
+/// Adds a click to the log's current batch. It is recorded when the ticket says that it is durable.
+pub fn append(db: &Db, click: &Click) -> Result<Ticket, Error> {
+    db.append(row(click)?)
+}
+
+/// Adds many clicks in a write of their own: for generated history.
+pub fn append_many(tx: &mut Tx<'_>, clicks: &[Click]) -> Result<(), Error> {
+    let rows = clicks.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    tx.append(&LOG, &rows)
+}
+
+/// A click by its id, whatever its network: the caller checks whose it is.
+pub fn find(tx: &mut Tx<'_>, id: ClickId) -> Result<Option<Click>, Error> {
+    tx.query_one(&FIND, &[id.uuid().into()])?.map(|row| read(&row)).transpose()
+}
+
+/// Like [`find`], and other transactions that lock the same click wait until this one ends.
+pub(crate) fn lock(tx: &mut Tx<'_>, id: ClickId) -> Result<Option<Click>, Error> {
+    tx.query_one(&LOCK, &[id.uuid().into()])?.map(|row| read(&row)).transpose()
+}
+
+/// The newest clicks with this partner's click id, at most `limit`.
+pub fn by_pub_click_id(tx: &mut Tx<'_>, id: &str, limit: i64) -> Result<Vec<Click>, Error> {
+    tx.query(&BY_PUB_CLICK_ID, &[id.into(), limit.into()])?.iter().map(read).collect()
+}
+
+/// The newest clicks with this member id, at most `limit`.
+pub fn by_pub_member_id(tx: &mut Tx<'_>, id: &str, limit: i64) -> Result<Vec<Click>, Error> {
+    tx.query(&BY_PUB_MEMBER_ID, &[id.into(), limit.into()])?.iter().map(read).collect()
+}
+
+fn row(click: &Click) -> Result<Vec<Value>, Error> {
+    let facts = serde_json::to_string(&click.facts).map_err(|why| Error::bug("click.append", why))?;
+    Ok(vec![
+        click.id.uuid().into(),
+        click.link.uuid().into(),
+        click.verdict.number().into(),
+        click.marks.0.into(),
+        click.pub_click_id.as_deref().into(),
+        click.pub_member_id.as_deref().into(),
+        facts.into(),
+    ])
+}
+
+fn read(row: &Row) -> Result<Click, Error> {
+    let number = row.int("verdict")?;
+    Ok(Click {
+        id: ClickId(row.uuid("click_id")?),
+        link: LinkId(row.uuid("link_id")?),
+        verdict: Verdict::from_number(number)
+            .ok_or_else(|| row.unreadable("verdict", &number.to_string()))?,
+        marks: Marks(row.int("marks")?),
+        pub_click_id: row.opt_text("pub_click_id")?,
+        pub_member_id: row.opt_text("pub_member_id")?,
+        facts: serde_json::from_str(&row.text("facts")?).map_err(|why| Error::bug("click.facts", why))?,
+    })
+}

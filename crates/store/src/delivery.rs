@@ -1,0 +1,490 @@
+//! Deliveries: the outbox. Written in the conversion's own transaction, claimed by workers with leases.
+
+use domain::ambient::Ambient;
+use domain::click::Facts;
+use domain::conversion::{Conversion, Status};
+use domain::delivery::{DeliveryState, Origin};
+use domain::id::{ConversionId, DeliveryId, NetworkId, PostbackId};
+use domain::postback::{News, Postback};
+use domain::signature::Secret;
+use domain::time::Timestamp;
+use domain::visit::Param;
+use uuid::Uuid;
+
+use crate::{Error, Row, Statement, Tx, Value, conversion, partner, postback};
+
+pub(crate) const ALL: &[&Statement] = &[
+    &INSERT,
+    &DUE_POSTBACKS,
+    &CLAIM,
+    &NEWS,
+    &FINISH,
+    &LOG_ATTEMPT,
+    &BURY,
+    &AGAIN,
+    &AGAIN_FOR_POSTBACK,
+    &ATTEMPTS,
+    &BY_CONVERSION,
+    &BACKFILL,
+    &WAITING,
+];
+
+static INSERT: Statement = Statement::new(
+    "delivery.insert",
+    "insert into delivery (delivery_id, network_id, partner_id, postback_id, conversion_id, version, status, origin,
+         state, attempts, attempts_ever, next_attempt_ms, lease_until_ms, created_ms, finished_ms)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', 0, 0, ?9, 0, ?10, null)
+     on conflict do nothing",
+);
+
+/// Every postback that has something due: one index step a postback, however long the queues are.
+static DUE_POSTBACKS: Statement = Statement::new(
+    "delivery.due_postbacks",
+    "with recursive waiting (postback_id) as (
+         select (select d.postback_id from delivery d where d.state = 'pending' order by d.postback_id limit 1)
+         union all
+         select (select d.postback_id from delivery d where d.state = 'pending' and d.postback_id > w.postback_id
+                 order by d.postback_id limit 1)
+         from waiting w where w.postback_id is not null)
+     select w.postback_id from waiting w
+     where w.postback_id is not null and exists (
+         select 1 from delivery d
+         where d.state = 'pending' and d.postback_id = w.postback_id and d.next_attempt_ms <= ?1
+             and d.lease_until_ms <= ?1)
+     limit ?2",
+);
+
+/// Takes the oldest due deliveries of one postback for one worker; two workers never take the same one.
+static CLAIM: Statement = Statement::new(
+    "delivery.claim",
+    "update delivery set lease_until_ms = ?1
+     where delivery_id in (
+         select delivery_id from delivery
+         where state = 'pending' and postback_id = ?2 and next_attempt_ms <= ?3 and lease_until_ms <= ?3
+         order by next_attempt_ms limit ?4 {skip_locked})
+     returning delivery_id, conversion_id, version, status, attempts, attempts_ever",
+);
+
+static NEWS: Statement = Statement::new(
+    "delivery.news",
+    "select c.*, k.facts as facts, o.name as offer_name, h.at_ms as told_ms
+     from conversion c
+     join conversion_change h on h.conversion_id = c.conversion_id and h.version = ?2
+     join click k on k.click_id = c.click_id
+     join offer o on o.offer_id = c.offer_id
+     where c.conversion_id = ?1",
+);
+
+/// The lease in the condition: a worker that overslept its lease changes nothing.
+static FINISH: Statement = Statement::new(
+    "delivery.finish",
+    "update delivery set state = ?1, attempts = attempts + 1, attempts_ever = attempts_ever + 1,
+         next_attempt_ms = ?2, lease_until_ms = 0, finished_ms = ?3
+     where delivery_id = ?4 and state = 'pending' and lease_until_ms = ?5",
+);
+
+static LOG_ATTEMPT: Statement = Statement::new(
+    "delivery.log_attempt",
+    "insert into delivery_attempt (delivery_id, attempt, network_id, started_ms, elapsed_ms, method, url, body,
+         result, http_status, answer)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+     on conflict do nothing",
+);
+
+/// Everything that still waits for a postback that was switched off.
+static BURY: Statement = Statement::new(
+    "delivery.bury",
+    "update delivery set state = 'dead', finished_ms = ?1, lease_until_ms = 0
+     where delivery_id in (
+         select delivery_id from delivery where postback_id = ?2 and state = 'pending' limit ?3)",
+);
+
+static AGAIN: Statement = Statement::new(
+    "delivery.again",
+    "update delivery set state = 'pending', attempts = 0, next_attempt_ms = ?1, lease_until_ms = 0,
+         finished_ms = null
+     where delivery_id = ?2 and network_id = ?3",
+);
+
+/// A filtered set: the deliveries of one postback in one state created in a range of time, oldest first.
+static AGAIN_FOR_POSTBACK: Statement = Statement::new(
+    "delivery.again_for_postback",
+    "update delivery set state = 'pending', attempts = 0, next_attempt_ms = ?1, lease_until_ms = 0,
+         finished_ms = null
+     where delivery_id in (
+         select delivery_id from delivery
+         where network_id = ?2 and partner_id = ?3 and postback_id = ?4 and state = ?5 and created_ms >= ?6
+             and next_attempt_ms <> ?1
+         order by created_ms limit ?7)",
+);
+
+static ATTEMPTS: Statement = Statement::new(
+    "delivery.attempts",
+    "select attempt, started_ms, elapsed_ms, method, url, body, result, http_status, answer
+     from delivery_attempt where delivery_id = ?1 order by attempt",
+);
+
+static BY_CONVERSION: Statement = Statement::new(
+    "delivery.by_conversion",
+    "select d.delivery_id, d.network_id, d.partner_id, d.postback_id, d.version, d.status, d.origin, d.state,
+         d.attempts, d.next_attempt_ms, d.created_ms, d.finished_ms, coalesce(p.slug, '') as slug
+     from delivery d left join postback p on p.postback_id = d.postback_id
+     where d.conversion_id = ?1 order by d.delivery_id",
+);
+
+/// Conversions of a partner behind a position, for filling in a postback that was added late.
+static BACKFILL: Statement = Statement::new(
+    "delivery.backfill",
+    "select * from conversion
+     where network_id = ?1 and partner_id = ?2
+         and (received_ms > ?3 or (received_ms = ?3 and conversion_id > ?4))
+     order by received_ms, conversion_id limit ?5",
+);
+
+static WAITING: Statement = Statement::new(
+    "delivery.waiting",
+    "select count(*) as waiting, coalesce(min(next_attempt_ms), 0) as oldest_ms
+     from (select next_attempt_ms from delivery where state = 'pending' limit 100000) due",
+);
+
+/// A delivery that this worker holds until `lease`.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Its id, and the `webhook-id`.
+    pub id: DeliveryId,
+    /// The attempt that is to be made, 1 for the first of this round.
+    pub attempt: i64,
+    /// The attempt's number in the log, over all rounds.
+    pub attempt_ever: i64,
+    /// Until when it is held.
+    pub lease: Timestamp,
+    /// What to tell.
+    pub news: News,
+}
+
+/// The deliveries of one postback that a worker holds.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Where and how.
+    pub postback: Postback,
+    /// The partner's signing secrets, newest first.
+    pub secrets: Vec<Secret>,
+    /// What.
+    pub deliveries: Vec<Claimed>,
+}
+
+/// One attempt, as it is logged.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: i64,
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The filled-in URL.
+    pub url: String,
+    /// The body.
+    pub body: String,
+    /// How it ended, in words.
+    pub result: String,
+    /// The HTTP status, when there was an answer.
+    pub http_status: Option<u16>,
+    /// The first 4 KiB of the answer.
+    pub answer: String,
+}
+
+/// What becomes of a delivery after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Over.
+    Ended(DeliveryState),
+    /// To be tried again.
+    Again(Timestamp),
+}
+
+/// A delivery, as it is shown.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The postback's slug.
+    pub postback: String,
+    /// The conversion status that it tells.
+    pub status: Status,
+    /// Why it exists.
+    pub origin: Origin,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// When it is tried next, while it waits.
+    pub next_attempt: Timestamp,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Writes what the partner is to be told about a conversion that came or changed.
+pub(crate) fn enqueue(tx: &mut Tx<'_>, ambient: Ambient, conversion: &Conversion) -> Result<(), Error> {
+    // What lost the member's place is evidence for the network; the partner hears of the one that stands.
+    if conversion.winner.is_some() {
+        return Ok(());
+    }
+    let Conversion { network, partner, offer, event, .. } = *conversion;
+    for postback in postback::matching(tx, network, partner, offer, event)? {
+        if postback.wanted.wants(conversion.status, conversion.version) {
+            insert(tx, ambient, conversion, postback.id, Origin::Live)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert(
+    tx: &mut Tx<'_>,
+    ambient: Ambient,
+    conversion: &Conversion,
+    postback: PostbackId,
+    origin: Origin,
+) -> Result<bool, Error> {
+    let now = ambient.now();
+    let inserted = tx.execute(
+        &INSERT,
+        &[
+            ambient.new_id(now).into(),
+            conversion.network.uuid().into(),
+            conversion.partner.uuid().into(),
+            postback.uuid().into(),
+            conversion.id.uuid().into(),
+            conversion.version.into(),
+            conversion.status.code().into(),
+            origin.code().into(),
+            now.ms().into(),
+            now.ms().into(),
+        ],
+    )?;
+    Ok(inserted == 1)
+}
+
+/// The postbacks that have something due, at most `limit`.
+pub fn due_postbacks(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<PostbackId>, Error> {
+    let rows = tx.query(&DUE_POSTBACKS, &[now.ms().into(), limit.into()])?;
+    rows.iter().map(|row| row.uuid("postback_id").map(PostbackId)).collect()
+}
+
+/// Takes up to `limit` due deliveries of a postback until `lease`. `None` when the postback is gone.
+pub fn claim(
+    tx: &mut Tx<'_>,
+    id: PostbackId,
+    now: Timestamp,
+    lease: Timestamp,
+    limit: i64,
+) -> Result<Option<Batch>, Error> {
+    let Some(postback) = postback::find(tx, id)? else { return Ok(None) };
+    let secrets = partner::secrets(tx, postback.partner)?;
+    let params = [lease.ms().into(), id.uuid().into(), now.ms().into(), limit.into()];
+    let rows = tx.query(&CLAIM, &params)?;
+    let deliveries = rows.iter().map(|row| claimed(tx, row, lease)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(Batch { postback, secrets, deliveries }))
+}
+
+fn claimed(tx: &mut Tx<'_>, row: &Row, lease: Timestamp) -> Result<Claimed, Error> {
+    let id = ConversionId(row.uuid("conversion_id")?);
+    let told: Status = row.code("status")?;
+    let found = tx.query_one(&NEWS, &[id.uuid().into(), row.int("version")?.into()])?;
+    let found = found.ok_or_else(|| row.unreadable("conversion_id", &id.to_string()))?;
+    Ok(Claimed {
+        id: DeliveryId(row.uuid("delivery_id")?),
+        attempt: row.int("attempts")? + 1,
+        attempt_ever: row.int("attempts_ever")? + 1,
+        lease,
+        news: news(&found, told)?,
+    })
+}
+
+/// What a delivery tells: the conversion, in the status that the delivery was made for.
+fn news(row: &Row, told: Status) -> Result<News, Error> {
+    let conversion = Conversion { status: told, ..conversion::read(row)? };
+    let facts: Facts =
+        serde_json::from_str(&row.text("facts")?).map_err(|why| Error::bug("click.facts", why))?;
+    let sub = |n| Some((n, facts.parameter(Param::sub(n)?)?.to_owned()));
+    Ok(News {
+        payout: conversion.told_payout(),
+        click: conversion.click,
+        pub_click_id: conversion.pub_click_id,
+        pub_member_id: conversion.pub_member_id,
+        subs: (1..=15).filter_map(sub).collect(),
+        offer: conversion.offer,
+        offer_name: row.text("offer_name")?,
+        event_code: conversion.event_code,
+        amount: conversion.amount,
+        status: told,
+        conversion: conversion.id,
+        at: Timestamp::from_ms(row.int("told_ms")?),
+    })
+}
+
+/// Writes down an attempt and what becomes of the delivery. `false` when the lease had run out and somebody else may
+/// hold it now: then only the attempt is kept.
+pub fn finish(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    claimed: &Claimed,
+    attempt: &Attempt,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let (state, next, finished) = match fate {
+        Fate::Ended(state) => (state, now, Some(now.ms())),
+        Fate::Again(next) => (DeliveryState::Pending, next, None),
+    };
+    let params: [Value; 5] = [
+        state.code().into(),
+        next.ms().into(),
+        finished.into(),
+        claimed.id.uuid().into(),
+        claimed.lease.ms().into(),
+    ];
+    let held = tx.execute(&FINISH, &params)? == 1;
+    tx.execute(
+        &LOG_ATTEMPT,
+        &[
+            claimed.id.uuid().into(),
+            claimed.attempt_ever.into(),
+            network.uuid().into(),
+            attempt.started.ms().into(),
+            attempt.elapsed_ms.into(),
+            attempt.method.as_str().into(),
+            attempt.url.as_str().into(),
+            attempt.body.as_str().into(),
+            attempt.result.as_str().into(),
+            attempt.http_status.into(),
+            attempt.answer.as_str().into(),
+        ],
+    )?;
+    Ok(held)
+}
+
+/// Gives up on what waits for a postback, at most `limit` at once; kept for replay. Returns how many.
+pub fn bury(tx: &mut Tx<'_>, postback: PostbackId, now: Timestamp, limit: i64) -> Result<u64, Error> {
+    tx.execute(&BURY, &[now.ms().into(), postback.uuid().into(), limit.into()])
+}
+
+/// Sends one delivery again, with a schedule that begins anew. `false` when the network has no such delivery.
+pub fn send_again(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    id: DeliveryId,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    Ok(tx.execute(&AGAIN, &[now.ms().into(), id.uuid().into(), network.uuid().into()])? == 1)
+}
+
+/// Sends the deliveries of a postback in `state` since `since` again, at most `limit` at once, all due at `due`. The
+/// same `due` in every call makes the whole replay end, because what is armed for `due` is not armed twice.
+pub fn replay(
+    tx: &mut Tx<'_>,
+    postback: &Postback,
+    state: DeliveryState,
+    since: Timestamp,
+    due: Timestamp,
+    limit: i64,
+) -> Result<u64, Error> {
+    tx.execute(
+        &AGAIN_FOR_POSTBACK,
+        &[
+            due.ms().into(),
+            postback.network.uuid().into(),
+            postback.partner.uuid().into(),
+            postback.id.uuid().into(),
+            state.code().into(),
+            since.ms().into(),
+            limit.into(),
+        ],
+    )
+}
+
+/// A position in a partner's conversions, by time of receipt.
+pub type Position = (Timestamp, ConversionId);
+
+/// Fills in a postback with the conversions behind `position`, at most `limit` looked at. Returns how many deliveries
+/// were made, and where to go on; `None` at the end. Repeating it makes nothing twice.
+pub fn backfill(
+    tx: &mut Tx<'_>,
+    ambient: Ambient,
+    postback: &Postback,
+    position: Position,
+    limit: i64,
+) -> Result<(u64, Option<Position>), Error> {
+    let params = [
+        postback.network.uuid().into(),
+        postback.partner.uuid().into(),
+        position.0.ms().into(),
+        position.1.uuid().into(),
+        limit.into(),
+    ];
+    let rows = tx.query(&BACKFILL, &params)?;
+    let mut made = 0;
+    let mut last = None;
+    for row in &rows {
+        let conversion = conversion::read(row)?;
+        last = Some((conversion.received, conversion.id));
+        let wanted = conversion.winner.is_none()
+            && postback.scope.holds(conversion.offer, conversion.event)
+            && postback.wanted.wants(conversion.status, 0);
+        if wanted && insert(tx, ambient, &conversion, postback.id, Origin::Backfill)? {
+            made += 1;
+        }
+    }
+    let full = i64::try_from(rows.len()).unwrap_or(limit) >= limit;
+    Ok((made, last.filter(|_| full)))
+}
+
+/// The first position of a back-fill from a time on.
+pub fn backfill_from(since: Timestamp) -> Position {
+    (since, ConversionId(Uuid::nil()))
+}
+
+/// The deliveries about a conversion with all their attempts.
+pub fn by_conversion(tx: &mut Tx<'_>, conversion: ConversionId) -> Result<Vec<Shown>, Error> {
+    let rows = tx.query(&BY_CONVERSION, &[conversion.uuid().into()])?;
+    rows.iter()
+        .map(|row| {
+            let id = DeliveryId(row.uuid("delivery_id")?);
+            Ok(Shown {
+                id,
+                postback: row.text("slug")?,
+                status: row.code("status")?,
+                origin: row.code("origin")?,
+                state: row.code("state")?,
+                next_attempt: Timestamp::from_ms(row.int("next_attempt_ms")?),
+                created: Timestamp::from_ms(row.int("created_ms")?),
+                attempts: attempts(tx, id)?,
+            })
+        })
+        .collect()
+}
+
+fn attempts(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+    let rows = tx.query(&ATTEMPTS, &[id.uuid().into()])?;
+    rows.iter()
+        .map(|row| {
+            Ok(Attempt {
+                started: Timestamp::from_ms(row.int("started_ms")?),
+                elapsed_ms: row.int("elapsed_ms")?,
+                method: row.text("method")?,
+                url: row.text("url")?,
+                body: row.text("body")?,
+                result: row.text("result")?,
+                http_status: row.opt_int("http_status")?.and_then(|status| u16::try_from(status).ok()),
+                answer: row.text("answer")?,
+            })
+        })
+        .collect()
+}
+
+/// How much waits, counted up to 100 000, and since when the oldest has been due.
+pub fn waiting(tx: &mut Tx<'_>) -> Result<(i64, Timestamp), Error> {
+    let row = tx.query_one(&WAITING, &[])?;
+    let Some(row) = row else { return Ok((0, Timestamp::from_ms(0))) };
+    Ok((row.int("waiting")?, Timestamp::from_ms(row.int("oldest_ms")?)))
+}

@@ -1,0 +1,322 @@
+//! One advertiser postback, from arrival to answer, in one transaction: the inbound log, the conversion, its history
+//! and what the partner is to be told. All of it is durable, or none.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use domain::ambient::Ambient;
+use domain::catalog::Catalog;
+use domain::click::Click;
+use domain::conversion::{
+    self as rule, Arrival, Conversion, Decision, Existing, Fresh, Known, Reason, Status, Target,
+};
+use domain::id::{AdvertiserId, ClickId, ConversionId, InboundId, NetworkId};
+use domain::inbound::{Answer, Named, Outcome, Postback, Refusal};
+use domain::link::Link;
+use domain::time::Timestamp;
+
+use crate::error::Mistake;
+use crate::{Error, Row, Statement, Tx, click, conversion, delivery};
+
+pub(crate) const ALL: &[&Statement] = &[&LOG, &BY_CLICK];
+
+static LOG: Statement = Statement::new(
+    "inbound.log",
+    "insert into inbound (inbound_id, network_id, advertiser_id, received_ms, address, method, target, body, code,
+         message, click_id, conversion_id)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+);
+
+static BY_CLICK: Statement = Statement::new(
+    "inbound.by_click",
+    "select inbound_id, received_ms, address, method, target, body, code, message, conversion_id
+     from inbound where click_id = ?1 order by inbound_id limit ?2",
+);
+
+/// How often a postback looks again when another transaction was first.
+const LOOKS: usize = 8;
+
+/// A postback as it arrived, with what was found out about it before the database was asked.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Its id in the inbound log.
+    pub id: InboundId,
+    /// The network of its host; `None` when the host belongs to none.
+    pub network: Option<NetworkId>,
+    /// The advertisers that it proves to come from; none means that it is not authorized.
+    pub proven: Vec<AdvertiserId>,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// Who sent it.
+    pub address: IpAddr,
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Path and query, secrets redacted.
+    pub target: String,
+    /// The body, secrets redacted.
+    pub body: String,
+    /// Its parameters, or what is wrong with them.
+    pub postback: Result<Postback, Refusal>,
+}
+
+/// A line of the inbound log.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    /// Its id.
+    pub id: InboundId,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// Who sent it.
+    pub address: String,
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Path and query, secrets redacted.
+    pub target: String,
+    /// The body, secrets redacted.
+    pub body: String,
+    /// What was answered.
+    pub code: String,
+    /// What was said with it.
+    pub message: String,
+    /// The conversion that was named.
+    pub conversion: Option<ConversionId>,
+}
+
+/// Records a postback and everything that follows from it; what it returns is what the advertiser is answered.
+pub fn receive(
+    tx: &mut Tx<'_>,
+    catalog: &Catalog,
+    ambient: Ambient,
+    received: &Received,
+) -> Result<Outcome, Error> {
+    let outcome = match convert(tx, catalog, ambient, received)? {
+        Ok(outcome) => outcome,
+        Err(refusal) => Outcome::refused(refusal),
+    };
+    log(tx, received, &outcome)?;
+    Ok(outcome)
+}
+
+/// The requests about a click, oldest first, at most `limit`.
+pub fn by_click(tx: &mut Tx<'_>, click: ClickId, limit: i64) -> Result<Vec<Logged>, Error> {
+    tx.query(&BY_CLICK, &[click.uuid().into(), limit.into()])?.iter().map(read).collect()
+}
+
+/// What a postback becomes: the outer error is the store's, the inner one the advertiser's.
+fn convert(
+    tx: &mut Tx<'_>,
+    catalog: &Catalog,
+    ambient: Ambient,
+    received: &Received,
+) -> Result<Result<Outcome, Refusal>, Error> {
+    if received.proven.is_empty() {
+        let message =
+            "token missing or wrong, or signature not valid; check the postback URL that you were given";
+        return Ok(Err(Refusal::new(Answer::NotAuthorized, message)));
+    }
+    let postback = match &received.postback {
+        Ok(postback) => postback,
+        Err(refusal) => return Ok(Err(refusal.clone())),
+    };
+    let unknown =
+        || Refusal::new(Answer::ClickUnknown, format!("no click {} in this network", postback.click));
+    let Some(click) = click::lock(tx, postback.click)? else { return Ok(Err(unknown())) };
+    // Another network's click, or another advertiser's, answers exactly like one that does not exist.
+    let Some(link) = catalog.links.get(&click.link).filter(|link| is_theirs(link, received)) else {
+        return Ok(Err(unknown()));
+    };
+    let target = match rule::target(&link.offer, postback) {
+        Ok(target) => target,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let arrival = Arrival {
+        at: received.at,
+        address_allowed: address_is_allowed(link, received.address),
+        click_sent_on: click.verdict.sends_on(),
+    };
+    let case = Case { received, postback, click, link: Arc::clone(link), target, arrival };
+    settle(tx, ambient, &case).map(Ok)
+}
+
+fn is_theirs(link: &Link, received: &Received) -> bool {
+    received.network == Some(link.offer.network.id) && received.proven.contains(&link.offer.advertiser.id)
+}
+
+fn address_is_allowed(link: &Link, address: IpAddr) -> bool {
+    let allowed = &link.offer.advertiser.allowed_addresses;
+    allowed.is_empty() || domain::address::contains(allowed, address)
+}
+
+/// A sound postback about a click of ours.
+struct Case<'a> {
+    received: &'a Received,
+    postback: &'a Postback,
+    click: Click,
+    link: Arc<Link>,
+    target: Target<'a>,
+    arrival: Arrival,
+}
+
+impl Case<'_> {
+    fn member(&self) -> &str {
+        self.click.pub_member_id.as_deref().unwrap_or_default()
+    }
+
+    fn known(&self, tx: &mut Tx<'_>, key: &str) -> Result<Known, Error> {
+        let offer = &self.link.offer;
+        let place = (offer.id, self.target.event, self.link.partner.id);
+        let same_key = conversion::by_key(tx, offer.network.id, offer.id, self.target.event, key)?;
+        let same_click = match same_key {
+            Some(_) => None,
+            None => conversion::by_click_and_event(tx, self.click.id, self.target.event)?,
+        };
+        Ok(Known {
+            same_key: same_key.map(|found| found.existing()),
+            same_click: same_click.map(|found| found.existing()),
+            holder: conversion::holder(tx, offer.network.id, place, self.member())?,
+        })
+    }
+
+    fn conversion(&self, id: ConversionId, key: String, fresh: &Fresh) -> Conversion {
+        Conversion {
+            id,
+            network: self.link.offer.network.id,
+            offer: self.link.offer.id,
+            event: self.target.event,
+            event_code: self.target.event_code.to_owned(),
+            partner: self.link.partner.id,
+            link: self.link.id,
+            click: self.click.id,
+            pub_click_id: self.click.pub_click_id.clone().unwrap_or_default(),
+            pub_member_id: self.member().to_owned(),
+            idempotency_key: key,
+            advertiser_key: self.postback.advertiser_key.clone(),
+            status: fresh.status,
+            reason: fresh.reason,
+            winner: fresh.winner,
+            holds_place: fresh.holds_place,
+            revenue: fresh.revenue,
+            payout: fresh.payout,
+            amount: self.target.amount,
+            address: self.received.address.to_string(),
+            kept: self.postback.kept.clone(),
+            received: self.received.at,
+            changed: self.received.at,
+            version: 0,
+        }
+    }
+}
+
+/// Decides and writes, looking again whenever another transaction was first: then its row is there to be seen.
+fn settle(tx: &mut Tx<'_>, ambient: Ambient, case: &Case<'_>) -> Result<Outcome, Error> {
+    let sender = case.received.address.to_string();
+    for _ in 0..LOOKS {
+        let key = rule::idempotency_key(case.postback, &case.arrival, &sender);
+        let known = case.known(tx, &key)?;
+        match rule::decide(&case.link.offer, &case.target, case.postback, &case.arrival, &known) {
+            Decision::Duplicate(existing) => return Ok(duplicate(&existing)),
+            Decision::Conflict(existing, what) => return Ok(conflict(&existing, what)),
+            Decision::Record(fresh) => {
+                let id = ConversionId(ambient.new_id(case.received.at));
+                let conversion = case.conversion(id, key, &fresh);
+                if conversion::insert(tx, &conversion, "advertiser")? {
+                    delivery::enqueue(tx, ambient, &conversion)?;
+                    return Ok(recorded(&conversion));
+                }
+            }
+            Decision::Update(existing, change) => {
+                let changed = conversion::update(tx, &existing, change, case.received.at, "advertiser")?;
+                if let Some(conversion) = changed {
+                    delivery::enqueue(tx, ambient, &conversion)?;
+                    return Ok(outcome(Answer::Updated, Answer::Updated.code(), named(&conversion), ""));
+                }
+            }
+        }
+    }
+    Err(Error::Contended(Arc::new(Mistake::Overtaken)))
+}
+
+fn named(conversion: &Conversion) -> Named {
+    Named {
+        id: conversion.id,
+        status: conversion.status,
+        reason: conversion.reason,
+        winner: conversion.winner,
+    }
+}
+
+fn outcome(answer: Answer, code: &str, named: Named, message: &str) -> Outcome {
+    Outcome { answer, code: code.to_owned(), conversion: Some(named), message: message.to_owned() }
+}
+
+fn recorded(conversion: &Conversion) -> Outcome {
+    let named = named(conversion);
+    match (conversion.status, conversion.reason) {
+        (Status::Rejected, Some(Reason::MemberAlreadyCompleted)) => {
+            let answer = Answer::MemberAlreadyCompleted;
+            let message = "this member already completed this offer; the first conversion stands";
+            outcome(answer, answer.code(), named, message)
+        }
+        (Status::Rejected, reason) => {
+            let code = format!("rejected:{}", reason.map_or("", Reason::code));
+            outcome(Answer::Rejected, &code, named, "recorded as rejected")
+        }
+        _ => outcome(Answer::Recorded, Answer::Recorded.code(), named, ""),
+    }
+}
+
+fn duplicate(existing: &Existing) -> Outcome {
+    let named =
+        Named { id: existing.id, status: existing.status, reason: existing.reason, winner: existing.winner };
+    outcome(Answer::Duplicate, Answer::Duplicate.code(), named, "already recorded; the first one stands")
+}
+
+fn conflict(existing: &Existing, what: &str) -> Outcome {
+    let message = format!(
+        "this cnv_conversion_id was already used with another {what}; use a new one for a new conversion"
+    );
+    Outcome {
+        message,
+        ..Outcome {
+            answer: Answer::Conflict,
+            code: Answer::Conflict.code().to_owned(),
+            ..duplicate(existing)
+        }
+    }
+}
+
+fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome) -> Result<(), Error> {
+    let click = received.postback.as_ref().ok().map(|postback| postback.click.uuid());
+    tx.execute(
+        &LOG,
+        &[
+            received.id.uuid().into(),
+            received.network.map(NetworkId::uuid).into(),
+            received.proven.first().map(|advertiser| advertiser.uuid()).into(),
+            received.at.ms().into(),
+            received.address.to_string().into(),
+            received.method.as_str().into(),
+            received.target.as_str().into(),
+            received.body.as_str().into(),
+            outcome.code.as_str().into(),
+            outcome.message.as_str().into(),
+            click.into(),
+            outcome.conversion.as_ref().map(|named| named.id.uuid()).into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn read(row: &Row) -> Result<Logged, Error> {
+    Ok(Logged {
+        id: InboundId(row.uuid("inbound_id")?),
+        at: Timestamp::from_ms(row.int("received_ms")?),
+        address: row.text("address")?,
+        method: row.text("method")?,
+        target: row.text("target")?,
+        body: row.text("body")?,
+        code: row.text("code")?,
+        message: row.text("message")?,
+        conversion: row.opt_uuid("conversion_id")?.map(ConversionId),
+    })
+}

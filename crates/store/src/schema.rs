@@ -1,0 +1,33 @@
+//! The schema's history and the register of every statement.
+
+use crate::{MigrationText, Statement};
+use crate::{
+    advertiser, audit, catalog, click, conversion, delivery, inbound, link, network, offer, partner,
+};
+use crate::{postback, user};
+
+/// Every migration, in order. One text for both engines.
+pub static MIGRATIONS: &[MigrationText] = &[
+    MigrationText { name: "V1__network", sql: include_str!("../migrations/V1__network.sql") },
+    MigrationText { name: "V2__traffic", sql: include_str!("../migrations/V2__traffic.sql") },
+];
+
+/// Every statement that the store can run, so that a test can prepare each on each engine.
+pub fn statements() -> Vec<&'static Statement> {
+    [
+        advertiser::ALL,
+        audit::ALL,
+        catalog::ALL,
+        click::ALL,
+        conversion::ALL,
+        delivery::ALL,
+        inbound::ALL,
+        link::ALL,
+        network::ALL,
+        offer::ALL,
+        partner::ALL,
+        postback::ALL,
+        user::ALL,
+    ]
+    .concat()
+}
