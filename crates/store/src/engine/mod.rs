@@ -1,0 +1,86 @@
+//! The only code that knows an engine. An engine takes work from the [`Inbox`] and gives a transaction its verbs.
+
+mod postgres;
+mod sqlite;
+
+use std::sync::Arc;
+
+use crate::db::{EngineKind, Options, Target};
+use crate::error::{Error, Mistake};
+use crate::inbox::{Completion, Inbox};
+use crate::migrate::MigrationText;
+use crate::statement::{Append, Statement};
+use crate::value::{Row, Value};
+
+/// What an engine can do inside a transaction.
+pub(crate) trait Verbs {
+    fn query(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>, Error>;
+    fn execute(&mut self, statement: &'static Statement, params: &[Value]) -> Result<u64, Error>;
+    fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error>;
+    /// Prepares only; for the test that every statement is valid.
+    fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error>;
+}
+
+/// Rows that one query may return; beyond it a caller must page.
+const MAX_ROWS: usize = 200_000;
+
+fn too_many_rows(statement: &'static Statement) -> Error {
+    Error::bug(statement.name, Mistake::TooManyRows(MAX_ROWS))
+}
+
+pub(crate) fn kind(target: &Target) -> EngineKind {
+    match target {
+        Target::Sqlite { .. } => EngineKind::Sqlite,
+        Target::Postgres { .. } => EngineKind::Postgres,
+    }
+}
+
+/// Opens the database and starts its threads; the completion is that of their end.
+pub(crate) fn start(
+    target: &Target,
+    options: &Options,
+    migrations: &'static [MigrationText],
+    append: &'static Append,
+    inbox: &Arc<Inbox>,
+) -> Result<Arc<Completion>, Error> {
+    match target {
+        Target::Sqlite { dir } => sqlite::start(dir, options, migrations, append, inbox),
+        Target::Postgres { url } => postgres::start(url, options, migrations, append, inbox),
+    }
+}
+
+/// The threads of one engine.
+#[derive(Default)]
+struct Crew {
+    ended: Arc<Completion>,
+    /// Each thread holds one; dropping the last tells that all have ended.
+    pass: Arc<Pass>,
+}
+
+#[derive(Default)]
+struct Pass {
+    ended: Arc<Completion>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.ended.finish(Ok(Vec::new()));
+    }
+}
+
+impl Crew {
+    fn new() -> Self {
+        let ended = Arc::<Completion>::default();
+        Self { pass: Arc::new(Pass { ended: Arc::clone(&ended) }), ended }
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let pass = Arc::clone(&self.pass);
+        let run = move || {
+            work();
+            drop(pass);
+        };
+        let thread = std::thread::Builder::new().name(format!("store-{name}")).spawn(run);
+        thread.map(drop).map_err(|error| Error::Unavailable(Arc::new(error)))
+    }
+}

@@ -1,0 +1,189 @@
+//! The verbs of a transaction on one PostgreSQL connection.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use postgres::Client;
+use postgres::binary_copy::BinaryCopyInWriter;
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::types::private::BytesMut;
+use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use super::{DIALECT, classify, is_lost};
+use crate::engine::{MAX_ROWS, Verbs, too_many_rows};
+use crate::error::{Error, Mistake};
+use crate::statement::{Append, Column, Statement, expand};
+use crate::value::{Columns, Row, Value};
+
+/// A prepared statement and the names of its result columns.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    statement: postgres::Statement,
+    columns: Arc<Columns>,
+}
+
+/// A connection with its prepared statements. They are as many as the program has, so they need no bound.
+pub(super) struct Session<'c> {
+    client: &'c mut Client,
+    /// By the address of the static that names them.
+    prepared: &'c mut HashMap<usize, Prepared>,
+}
+
+impl<'c> Session<'c> {
+    pub(super) fn new(client: &'c mut Client, prepared: &'c mut HashMap<usize, Prepared>) -> Self {
+        Self { client, prepared }
+    }
+
+    /// Runs plain SQL without parameters: `begin`, `rollback`.
+    pub(super) fn run(&mut self, sql: &'static str) -> Result<(), Error> {
+        self.client.batch_execute(sql).map_err(|error| classify(sql, error))
+    }
+
+    /// The commit. When the connection breaks here, the server may have committed or not.
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        self.client.batch_execute("commit").map_err(|error| in_doubt("commit", error))
+    }
+
+    fn compile(&mut self, name: &'static str, sql: &str) -> Result<Prepared, Error> {
+        let statement = self.client.prepare(sql).map_err(|error| classify(name, error))?;
+        let names = statement.columns().iter().map(|column| column.name().to_owned()).collect();
+        Ok(Prepared { statement, columns: Arc::new(Columns { statement: name, names }) })
+    }
+
+    fn cached(
+        &mut self,
+        key: usize,
+        name: &'static str,
+        sql: impl FnOnce() -> Result<String, Mistake>,
+    ) -> Result<Prepared, Error> {
+        if let Some(prepared) = self.prepared.get(&key) {
+            return Ok(prepared.clone());
+        }
+        let sql = sql().map_err(|error| Error::bug(name, error))?;
+        let prepared = self.compile(name, &sql)?;
+        self.prepared.insert(key, prepared.clone());
+        Ok(prepared)
+    }
+
+    fn ready(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Prepared, Error> {
+        let key = std::ptr::from_ref(statement).addr();
+        let prepared = self.cached(key, statement.name, || expand(statement.sql, &DIALECT))?;
+        let wanted = prepared.statement.params().len();
+        if wanted != params.len() {
+            return Err(Error::bug(statement.name, Mistake::Width { found: params.len(), wanted }));
+        }
+        Ok(prepared)
+    }
+
+    /// Sends rows as one `COPY`. Outside a transaction its end is a commit, and may be in doubt.
+    pub(super) fn copy(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
+        let fail = |error| classify(append.name, error);
+        let key = std::ptr::from_ref(append).addr();
+        let copy = || Ok(format!("copy {} ({}) from stdin binary", append.table, append.column_list()));
+        let prepared = self.cached(key, append.name, copy)?;
+        let types: Vec<Type> = append.columns.iter().map(|(_, column)| sql_type(*column)).collect();
+        let out = self.client.copy_in(&prepared.statement).map_err(fail)?;
+        let mut writer = BinaryCopyInWriter::new(out, &types);
+        for row in rows {
+            writer.write_raw(row.iter()).map_err(fail)?;
+        }
+        writer.finish().map(drop).map_err(|error| in_doubt(append.name, error))
+    }
+}
+
+/// An error of a step that commits: a lost connection says nothing about the outcome.
+fn in_doubt(statement: &'static str, error: postgres::Error) -> Error {
+    if is_lost(&error) { Error::Unknown(Arc::new(error)) } else { classify(statement, error) }
+}
+
+fn sql_type(column: Column) -> Type {
+    match column {
+        Column::Int => Type::INT8,
+        Column::Text => Type::TEXT,
+        Column::Blob => Type::BYTEA,
+    }
+}
+
+impl Verbs for Session<'_> {
+    fn query(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>, Error> {
+        let fail = |error| classify(statement.name, error);
+        let prepared = self.ready(statement, params)?;
+        let mut rows = self.client.query_raw(&prepared.statement, params).map_err(fail)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(fail)? {
+            if found.len() == MAX_ROWS {
+                return Err(too_many_rows(statement));
+            }
+            let values = (0..row.len()).map(|index| row.try_get::<_, Value>(index).map_err(fail));
+            found.push(Row::new(Arc::clone(&prepared.columns), values.collect::<Result<_, _>>()?));
+        }
+        Ok(found)
+    }
+
+    fn execute(&mut self, statement: &'static Statement, params: &[Value]) -> Result<u64, Error> {
+        let prepared = self.ready(statement, params)?;
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
+        self.client.execute(&prepared.statement, &params).map_err(|error| classify(statement.name, error))
+    }
+
+    fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
+        // Inside a transaction the end of the `COPY` commits nothing, so a loss is not in doubt.
+        self.copy(append, rows).map_err(|error| match error {
+            Error::Unknown(source) => Error::Unavailable(source),
+            other => other,
+        })
+    }
+
+    fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {
+        let sql = expand(statement.sql, &DIALECT).map_err(|error| Error::bug(statement.name, error))?;
+        self.run("savepoint prepare")?;
+        let compiled = self.compile(statement.name, &sql).map(drop);
+        self.run("rollback to prepare")?;
+        compiled
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        match (self, ty) {
+            (Self::Null, _) => Ok(IsNull::Yes),
+            (Self::Int(int), &Type::INT8) => int.to_sql(ty, out),
+            (Self::Int(int), &Type::INT4) => i32::try_from(*int)?.to_sql(ty, out),
+            (Self::Int(int), &Type::INT2) => i16::try_from(*int)?.to_sql(ty, out),
+            (Self::Int(int), &Type::BOOL) => (*int != 0).to_sql(ty, out),
+            (Self::Text(text), ty) if <&str as ToSql>::accepts(ty) => text.as_str().to_sql(ty, out),
+            (Self::Blob(bytes), &Type::BYTEA) => bytes.as_slice().to_sql(ty, out),
+            (value, ty) => Err(format!("{} for a parameter of type {ty}", value.kind()).into()),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        // Decided with the value at hand, in `to_sql`.
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Value {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(match *ty {
+            Type::INT8 => Self::Int(i64::from_sql(ty, raw)?),
+            Type::INT4 => Self::Int(i32::from_sql(ty, raw)?.into()),
+            Type::INT2 => Self::Int(i16::from_sql(ty, raw)?.into()),
+            Type::BOOL => Self::Int(bool::from_sql(ty, raw)?.into()),
+            Type::BYTEA => Self::Blob(raw.to_vec()),
+            _ => Self::Text(<&str>::from_sql(ty, raw)?.to_owned()),
+        })
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self::Null)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(*ty, Type::INT8 | Type::INT4 | Type::INT2 | Type::BOOL | Type::BYTEA)
+            || <&str as FromSql>::accepts(ty)
+    }
+}

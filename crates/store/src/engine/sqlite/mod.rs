@@ -1,0 +1,174 @@
+//! SQLite: one writer thread with group commit, several readers, one file.
+
+mod reader;
+mod session;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+
+use super::Crew;
+use crate::db::Options;
+use crate::error::{Error, Refusal};
+use crate::inbox::{Completion, Inbox};
+use crate::migrate::{self, MigrationText};
+use crate::statement::{Append, Dialect};
+
+const FILE: &str = "pitlane.db";
+
+/// The first version without the WAL-reset bug, which could damage a database.
+const MIN_VERSION: (i32, &str) = (3_051_003, "3.51.3");
+
+/// How long another process may take for the schema.
+const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+
+/// Size to which the WAL file is cut after a checkpoint that emptied it, in bytes.
+const WAL_KEPT: i64 = 64 << 20;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    placeholder: '?',
+    fragment: |name| match name {
+        "blob" => Some("blob"),
+        "without_rowid" => Some("without rowid"),
+        "greatest" => Some("max"),
+        "least" => Some("min"),
+        // There is one writer, so nothing needs locking.
+        "skip_locked" | "for_update" => Some(""),
+        _ => None,
+    },
+};
+
+pub(super) fn start(
+    dir: &Path,
+    options: &Options,
+    migrations: &'static [MigrationText],
+    append: &'static Append,
+    inbox: &Arc<Inbox>,
+) -> Result<Arc<Completion>, Error> {
+    let file = make_folder(dir)?;
+    if ffi::SQLITE_VERSION_NUMBER < MIN_VERSION.0 {
+        return Err(Refusal::SqliteVersion { found: rusqlite::version(), wanted: MIN_VERSION.1 }.into());
+    }
+    let crew = Crew::new();
+    let mut connection = connect(&file, options)?;
+    migrate(&mut connection, dir, migrations)?;
+    let writer_inbox = Arc::clone(inbox);
+    crew.spawn("writer", move || writer::run(connection, &writer_inbox, append))?;
+    for number in 0..options.readers.max(1) {
+        let connection = connect(&file, options)?;
+        let (inbox, timeout) = (Arc::clone(inbox), options.read_timeout);
+        crew.spawn(&format!("reader-{number}"), move || reader::run(connection, &inbox, timeout))?;
+    }
+    Ok(Arc::clone(&crew.ended))
+}
+
+/// Brings the schema up to date, one process at a time.
+fn migrate(connection: &mut Connection, dir: &Path, migrations: &[MigrationText]) -> Result<(), Error> {
+    let folder = File::open(dir).map_err(|error| Error::file(dir, error))?;
+    let until = Instant::now() + MIGRATION_WAIT;
+    while let Err(error) = folder.try_lock() {
+        match error {
+            TryLockError::Error(error) => return Err(Error::file(dir, error)),
+            TryLockError::WouldBlock if Instant::now() > until => return Err(Error::Overloaded),
+            TryLockError::WouldBlock => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    // The lock goes with the open folder, at the end of this function.
+    migrate::apply(connection, migrations, &DIALECT)
+}
+
+/// Makes the data folder, readable by nobody else because the file holds secrets.
+fn make_folder(dir: &Path) -> Result<PathBuf, Error> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| Error::file(dir, error))?;
+    Ok(dir.join(FILE))
+}
+
+/// Opens the file and makes sure that what is acknowledged is durable.
+fn connect(file: &Path, options: &Options) -> Result<Connection, Error> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(|error| classify("open", error))?;
+    configure(&connection, options).map_err(|error| classify("open", error))?;
+    verify(&connection)?;
+    // The folder's entry for a new file must be as durable as the file.
+    let dir = file.parent().unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::file(dir, error))?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
+    // Another process, such as `apply` or `backup`, may write for a moment.
+    connection.busy_timeout(options.write_timeout)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    // The writer checkpoints by itself, after it has answered, and sees the errors.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    if let Some(pages) = options.max_pages {
+        connection.pragma_update(None, "max_page_count", pages)?;
+    }
+    Ok(())
+}
+
+/// Reads the settings back: a pragma that does not take is silent.
+fn verify(connection: &Connection) -> Result<(), Error> {
+    for (name, wanted) in [("journal_mode", "wal"), ("synchronous", "2"), ("mmap_size", "0")] {
+        let found = connection.pragma_query_value(None, name, |row| {
+            Ok(match row.get_ref(0)? {
+                rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                rusqlite::types::ValueRef::Integer(int) => int.to_string(),
+                other => format!("{:?}", other.data_type()),
+            })
+        });
+        let found = found.map_err(|error| classify("open", error))?;
+        if found != wanted {
+            return Err(Refusal::Pragma { name, found, wanted }.into());
+        }
+    }
+    Ok(())
+}
+
+/// What an error of the library means for a caller. Does not return from a failed fsync.
+fn classify(statement: &'static str, error: rusqlite::Error) -> Error {
+    let Some(code) = error.sqlite_error().copied() else {
+        return Error::bug(statement, error);
+    };
+    if matches!(code.extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) {
+        stop(&error);
+    }
+    let cause = Arc::new(error);
+    match (code.code, code.extended_code) {
+        (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Error::Overloaded,
+        (ErrorCode::DiskFull, _) => Error::Full(cause),
+        (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Error::Corrupt(cause),
+        (ErrorCode::OperationInterrupted, _) => Error::TooSlow { statement, source: cause },
+        (_, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
+            Error::Conflict { statement, source: cause }
+        }
+        (
+            ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::OutOfMemory
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied,
+            _,
+        ) => Error::Unavailable(cause),
+        _ => Error::Bug { statement, source: cause },
+    }
+}
+
+/// After a failed fsync the kernel holds the pages for clean, and a second fsync would lie. Only a restart, which
+/// replays the log as the disk has it, tells what is durable.
+fn stop(error: &rusqlite::Error) -> ! {
+    tracing::error!(%error, "the disk did not confirm a write; stopping, because only a restart shows what is durable");
+    std::process::abort()
+}

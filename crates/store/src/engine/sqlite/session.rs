@@ -1,0 +1,142 @@
+//! The verbs of a transaction on one SQLite connection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+
+use super::{DIALECT, classify};
+use crate::engine::{MAX_ROWS, Verbs, too_many_rows};
+use crate::error::{Error, Mistake};
+use crate::statement::{Append, Statement, expand};
+use crate::value::{Columns, Row, Value};
+
+/// A connection with its prepared statements. They are as many as the program has, so they need no bound.
+pub(super) struct Session<'c> {
+    connection: &'c Connection,
+    /// By the address of the static that names them.
+    prepared: HashMap<usize, Prepared<'c>>,
+}
+
+struct Prepared<'c> {
+    statement: rusqlite::Statement<'c>,
+    columns: Arc<Columns>,
+}
+
+impl<'c> Session<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self { connection, prepared: HashMap::new() }
+    }
+
+    pub(super) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    fn compile(&self, name: &'static str, sql: &str) -> Result<Prepared<'c>, Error> {
+        let statement = self.connection.prepare(sql).map_err(|error| classify(name, error))?;
+        let names = statement.column_names().into_iter().map(str::to_owned).collect();
+        Ok(Prepared { statement, columns: Arc::new(Columns { statement: name, names }) })
+    }
+
+    fn bound(&mut self, statement: &'static Statement, params: &[Value]) -> Result<&mut Prepared<'c>, Error> {
+        let key = std::ptr::from_ref(statement).addr();
+        if !self.prepared.contains_key(&key) {
+            let sql = expand(statement.sql, &DIALECT).map_err(|error| Error::bug(statement.name, error))?;
+            let prepared = self.compile(statement.name, &sql)?;
+            self.prepared.insert(key, prepared);
+        }
+        self.bind(key, statement.name, params)
+    }
+
+    fn bind(&mut self, key: usize, name: &'static str, params: &[Value]) -> Result<&mut Prepared<'c>, Error> {
+        let missing = || Error::bug(name, Mistake::Abandoned);
+        let prepared = self.prepared.get_mut(&key).ok_or_else(missing)?;
+        let wanted = prepared.statement.parameter_count();
+        if wanted != params.len() {
+            return Err(Error::bug(name, Mistake::Width { found: params.len(), wanted }));
+        }
+        for (index, value) in params.iter().enumerate() {
+            let bound = prepared.statement.raw_bind_parameter(index + 1, value);
+            bound.map_err(|error| classify(name, error))?;
+        }
+        Ok(prepared)
+    }
+
+    /// Adds one row to `append`'s table. A refused row leaves the rows before it in place.
+    pub(super) fn insert(&mut self, append: &'static Append, row: &[Value]) -> Result<(), Error> {
+        let key = std::ptr::from_ref(append).addr();
+        if !self.prepared.contains_key(&key) {
+            let marks = vec!["?"; append.columns.len()].join(", ");
+            let sql = format!("insert into {} ({}) values ({marks})", append.table, append.column_list());
+            let prepared = self.compile(append.name, &sql)?;
+            self.prepared.insert(key, prepared);
+        }
+        let prepared = self.bind(key, append.name, row)?;
+        prepared.statement.raw_execute().map(drop).map_err(|error| classify(append.name, error))
+    }
+}
+
+impl Verbs for Session<'_> {
+    fn query(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>, Error> {
+        let fail = |error| classify(statement.name, error);
+        let prepared = self.bound(statement, params)?;
+        let columns = Arc::clone(&prepared.columns);
+        let mut rows = prepared.statement.raw_query();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(fail)? {
+            if found.len() == MAX_ROWS {
+                return Err(too_many_rows(statement));
+            }
+            let values = (0..columns.names.len())
+                .map(|index| value(row.get_ref(index).map_err(fail)?, &columns, index));
+            found.push(Row::new(Arc::clone(&columns), values.collect::<Result<_, _>>()?));
+        }
+        Ok(found)
+    }
+
+    fn execute(&mut self, statement: &'static Statement, params: &[Value]) -> Result<u64, Error> {
+        let prepared = self.bound(statement, params)?;
+        let changed = prepared.statement.raw_execute().map_err(|error| classify(statement.name, error))?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
+        rows.iter().try_for_each(|row| self.insert(append, row))
+    }
+
+    fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {
+        let sql = expand(statement.sql, &DIALECT).map_err(|error| Error::bug(statement.name, error))?;
+        self.compile(statement.name, &sql).map(drop)
+    }
+}
+
+fn value(found: ValueRef<'_>, columns: &Columns, index: usize) -> Result<Value, Error> {
+    let odd = |found| {
+        let column = columns.names.get(index).cloned().unwrap_or_default();
+        Error::bug(
+            columns.statement,
+            Mistake::ColumnType { column, found, wanted: "an integer, text or bytes" },
+        )
+    };
+    Ok(match found {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(int) => Value::Int(int),
+        ValueRef::Text(text) => {
+            Value::Text(std::str::from_utf8(text).map_err(|_| odd("text that is not UTF-8"))?.to_owned())
+        }
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        ValueRef::Real(_) => return Err(odd("a floating-point number")),
+    })
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(int) => ValueRef::Integer(*int),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
