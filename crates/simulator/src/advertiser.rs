@@ -82,8 +82,8 @@ struct Shop {
 }
 
 impl Advertiser {
-    /// Serves on the listener until stopped. Must be called inside a tokio runtime. Fails when the listener has no
-    /// address or the HTTP client cannot be built.
+    /// Serves on the listener until stopped. Must be called inside a tokio runtime. Fails when the listener
+    /// has no address or the HTTP client cannot be built.
     pub fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let client = postback::client().map_err(io::Error::other)?;
         let shop = Arc::new(Shop { settings, client, log: log::Log::default() });

@@ -1,4 +1,5 @@
-//! What every page of the simulators has in common: its headers, its style sheet, and a URL shown part by part.
+//! What every page of the simulators has in common: its headers, its style sheet, and a URL shown part by
+//! part.
 
 use askama::Template;
 use axum::http::{StatusCode, header};
@@ -49,7 +50,8 @@ impl Missing<'_> {
     }
 }
 
-/// A URL taken apart for display, each parameter with its kind; joined again it is the URL exactly as it was sent.
+/// A URL taken apart for display, each parameter with its kind; joined again it is the URL exactly as it was
+/// sent.
 pub(crate) struct ShownUrl {
     pub(crate) base: String,
     pub(crate) parameters: Vec<ShownParameter>,

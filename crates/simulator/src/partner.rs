@@ -62,7 +62,8 @@ impl Default for Settings {
     }
 }
 
-/// A running partner. Its postback URL is `http://{addr}/postback` or anything below it. It stops when it is dropped.
+/// A running partner. Its postback URL is `http://{addr}/postback` or anything below it. It stops when it is
+/// dropped.
 pub struct Partner {
     server: Server,
     app: Arc<App>,
@@ -76,8 +77,8 @@ struct App {
 }
 
 impl Partner {
-    /// Serves on the listener until stopped. Must be called inside a tokio runtime. Fails when the listener has no
-    /// address.
+    /// Serves on the listener until stopped. Must be called inside a tokio runtime. Fails when the listener
+    /// has no address.
     pub fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let inbox = received::Inbox::new(settings.keep);
         let app = Arc::new(App { settings, behaviour: Mutex::default(), inbox });
@@ -112,8 +113,8 @@ impl Partner {
         self.app.inbox.count()
     }
 
-    /// Waits until so many postbacks came in all, and answers those that are kept, oldest first. Waits for ever when
-    /// they do not come: put a limit around it.
+    /// Waits until so many postbacks came in all, and answers those that are kept, oldest first. Waits for
+    /// ever when they do not come: put a limit around it.
     pub async fn wait_for(&self, count: usize) -> Vec<Arc<Received>> {
         self.app.inbox.wait_for(count).await;
         self.received()

@@ -28,7 +28,8 @@ pub(crate) fn visible(query: &str) -> String {
     utf8_percent_encode(query, NEVER_IN_A_QUERY).to_string()
 }
 
-/// The pairs of a query string or a form body, in their order; what is not UTF-8 is shown with replacement marks.
+/// The pairs of a query string or a form body, in their order; what is not UTF-8 is shown with replacement
+/// marks.
 pub(crate) fn decode(query: &[u8]) -> Vec<Pair> {
     url::form_urlencoded::parse(query).into_owned().collect()
 }

@@ -1,4 +1,5 @@
-//! The accept loop under both simulators: bounded connections and waits, and a connection that a handler may cut.
+//! The accept loop under both simulators: bounded connections and waits, and a connection that a handler may
+//! cut.
 
 use std::io;
 use std::net::SocketAddr;

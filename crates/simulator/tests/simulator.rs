@@ -1,5 +1,5 @@
-//! Both simulators through their public door: two listeners, spoken to over HTTP. The advertiser's postbacks go to the
-//! partner here, which takes whatever comes and says what it was.
+//! Both simulators through their public door: two listeners, spoken to over HTTP. The advertiser's postbacks
+//! go to the partner here, which takes whatever comes and says what it was.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

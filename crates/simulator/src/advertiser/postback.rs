@@ -107,8 +107,8 @@ impl Answer {
     }
 }
 
-/// A client for a server on the same machine: no proxy, no redirects, plain HTTP. It trusts no certificate at all,
-/// because a demo needs none and a machine without root certificates must still be able to run it.
+/// A client for a server on the same machine: no proxy, no redirects, plain HTTP. It trusts no certificate at
+/// all, because a demo needs none and a machine without root certificates must still be able to run it.
 pub(super) fn client() -> Result<reqwest::Client, String> {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)

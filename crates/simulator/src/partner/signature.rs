@@ -1,4 +1,5 @@
-//! Checks a Standard Webhooks signature the way a careful stranger would, from the published description alone.
+//! Checks a Standard Webhooks signature the way a careful stranger would, from the published description
+//! alone.
 
 use std::fmt;
 
@@ -60,8 +61,8 @@ impl fmt::Display for SignatureCheck {
     }
 }
 
-/// Checks `webhook-signature` over `webhook-id.webhook-timestamp.payload`. Any of the signatures may match any of the
-/// secrets (`whsec_` and base64), so that secrets can be rotated.
+/// Checks `webhook-signature` over `webhook-id.webhook-timestamp.payload`. Any of the signatures may match
+/// any of the secrets (`whsec_` and base64), so that secrets can be rotated.
 pub(super) fn check(secrets: &[String], headers: &HeaderMap, payload: &[u8], now_s: i64) -> SignatureCheck {
     let (Some(id), Some(timestamp), Some(signatures)) =
         (text(headers, "webhook-id"), text(headers, "webhook-timestamp"), text(headers, "webhook-signature"))
