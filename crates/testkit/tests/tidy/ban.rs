@@ -194,8 +194,8 @@ mod tests {
 
     #[test]
     fn the_environment_is_read_in_one_place() {
-        let text = "fn a() {\n    std::env::var(\"A\");\n    env::vars_os();\n    env!(\"B\");\n    env::args();\n\
-                    }\n\
+        let text = "fn a() {\n    std::env::var(\"A\");\n    env::vars_os();\n    env!(\"B\");\n\
+                    env::args();\n}\n\
                     #[test]\nfn b() {\n    env::var(\"A\");\n}\n";
         assert_eq!(lines(&settings_outside_config(&Source::new(PATH, text))), [2, 3]);
         for good in
