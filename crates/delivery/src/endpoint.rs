@@ -19,8 +19,8 @@ use tokio::sync::Semaphore;
 use crate::client::Client;
 use crate::message;
 
-/// How long a worker holds what it claimed: longer than an attempt can last, so that nothing is sent by two workers
-/// while both live, and short, so that what a dead worker held is sent soon.
+/// How long a worker holds what it claimed: longer than an attempt can last, so that nothing is sent by two
+/// workers while both live, and short, so that what a dead worker held is sent soon.
 const LEASE_MS: i64 = 40 * SECOND_MS;
 
 /// How often an endpoint with requests under way is asked for more.
@@ -124,7 +124,8 @@ async fn deliver(
     let Ok(_permit) = shared.in_flight.acquire().await else { return Ok(()) };
     let started = shared.ambient.now();
     if started >= claimed.lease.plus_ms(-LEASE_MS / 2) {
-        // Waited too long for a place: the attempt could outlast the lease. It is claimed anew when that ends.
+        // Waited too long for a place: the attempt could outlast the lease. It is claimed anew when that
+        // ends.
         return Ok(());
     }
     let Some(outgoing) = message::request(&postback, &secrets, &claimed, started) else {

@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::client::{self, Outcome, Outgoing};
 
-/// Builds the request of a delivery, signed with every live secret at `now`. `None` when the filled-in URL is not
-/// one, which the template's check at saving rules out.
+/// Builds the request of a delivery, signed with every live secret at `now`. `None` when the filled-in URL is
+/// not one, which the template's check at saving rules out.
 pub fn request(
     postback: &Postback,
     secrets: &[Secret],
@@ -49,7 +49,7 @@ pub fn attempted(outcome: &Outcome) -> Attempted {
     match outcome {
         Outcome::Answered { status, retry_after_s, .. } => Attempted::Answered {
             status: *status,
-            retry_after_s: retry_after_s.and_then(|seconds| i64::try_from(seconds).ok()),
+            retry_after_s: *retry_after_s,
         },
         Outcome::Refused(_) => Attempted::Refused,
         Outcome::Failed { .. } => Attempted::Failed,

@@ -1,5 +1,5 @@
-//! The worker: looks for endpoints with something due and drains each in a task of its own, so that a slow endpoint
-//! holds up nobody else.
+//! The worker: looks for endpoints with something due and drains each in a task of its own, so that a slow
+//! endpoint holds up nobody else.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -62,20 +62,20 @@ impl Worker {
         Self { shared, bell: bell.listen(), busy: HashSet::new(), tasks: JoinSet::new() }
     }
 
-    /// Works until `stop` becomes true, then lets the requests under way end: each lasts seconds at most, and what
-    /// was claimed and not sent is sent by the next worker when its lease has run out.
+    /// Works until `stop` becomes true, then lets the requests under way end: each lasts seconds at most, and
+    /// what was claimed and not sent is sent by the next worker when its lease has run out.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 // A sender that is gone means the same as a word to stop.
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = self.bell.heard(PERIOD) => {}
-                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                Some(ended) = self.tasks.join_next() => self.ended(ended.ok()),
             }
             // However often the bell rings, one look in a few milliseconds is enough.
             tokio::time::sleep(PAUSE).await;
             while let Some(ended) = self.tasks.try_join_next() {
-                self.ended(ended);
+                self.ended(ended.ok());
             }
             match self.round().await {
                 Ok(()) => {}
@@ -89,13 +89,14 @@ impl Worker {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    fn ended(&mut self, ended: Result<PostbackId, tokio::task::JoinError>) {
-        match ended {
-            Ok(id) => {
+    /// A task has ended; `None` when it panicked, and which endpoint it was is not known. Then all may be looked at
+    /// again; claims keep that safe.
+    fn ended(&mut self, endpoint: Option<PostbackId>) {
+        match endpoint {
+            Some(id) => {
                 self.busy.remove(&id);
             }
-            // Which endpoint it was is not known, so all may be looked at again; claims keep it safe.
-            Err(_) => self.busy.clear(),
+            None => self.busy.clear(),
         }
     }
 
@@ -115,7 +116,7 @@ impl Worker {
             let shared = self.shared.clone();
             self.tasks.spawn(async move {
                 if let Err(error) = drain(shared, id).await {
-                    tracing::warn!(%error, postback = %id, "deliveries could not be written down; they are sent again");
+                    tracing::warn!(%error, postback = %id, "attempts were not written down; sent again later");
                 }
                 id
             });

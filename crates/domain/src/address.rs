@@ -11,7 +11,8 @@ pub fn contains(ranges: &[IpNet], address: IpAddr) -> bool {
 }
 
 /// The client's address: the peer, or, when the peer is one of our proxies, the right-most address of
-/// `X-Forwarded-For` that is not one of them. A header that cannot be read stops the walk at the last good address.
+/// `X-Forwarded-For` that is not one of them. A header that cannot be read stops the walk at the last good
+/// address.
 pub fn client(peer: IpAddr, forwarded_for: Option<&str>, proxies: &[IpNet]) -> IpAddr {
     let mut client = peer.to_canonical();
     let hops = forwarded_for.unwrap_or("").rsplit(',').map(str::trim);

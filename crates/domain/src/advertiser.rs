@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::{AdvertiserId, NetworkId};
 
 codes! {
-    /// What a network asks of an advertiser's postbacks. A valid signature is enough for every advertiser that has a
-    /// signing secret, because it proves more than the others.
+    /// What a network asks of an advertiser's postbacks. A valid signature is enough for every advertiser
+    /// that has a signing secret, because it proves more than the others.
     Proof, "postback proof" {
         /// One of its tokens.
         Token => "token",

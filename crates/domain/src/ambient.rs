@@ -1,4 +1,5 @@
-//! What the rules may not reach for by themselves, handed to whoever needs it: the clock, fresh ids and random bits.
+//! What the rules may not reach for by themselves, handed to whoever needs it: the clock, fresh ids and
+//! random bits.
 
 use uuid::Uuid;
 

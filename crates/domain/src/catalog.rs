@@ -1,5 +1,5 @@
-//! The catalog: everything that a click or a postback needs to know and that changes rarely, as one immutable value
-//! that is swapped whole.
+//! The catalog: everything that a click or a postback needs to know and that changes rarely, as one immutable
+//! value that is swapped whole.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,8 +35,8 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The network that a host name belongs to: `api.{label}.…` or `app.{label}.…`. A single-network installation
-    /// answers on any other host as well; with several networks an unknown host belongs to none.
+    /// The network that a host name belongs to: `api.{label}.…` or `app.{label}.…`. A single-network
+    /// installation answers on any other host as well; with several networks an unknown host belongs to none.
     pub fn network_of_host(&self, host: &str) -> Option<&Arc<Network>> {
         let name = host.rsplit_once(':').map_or(host, |(name, port)| {
             if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }

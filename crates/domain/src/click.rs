@@ -155,8 +155,8 @@ impl Watch for Vec<Step> {
 
 /// Decides about one hit. `completed` tells whether this member already completed the link's offer.
 ///
-/// The order is the order in which a partner's engineer mends a link: parameters first, then the offer's state, then
-/// the member.
+/// The order is the order in which a partner's engineer mends a link: parameters first, then the offer's
+/// state, then the member.
 pub fn decide(
     link: &Link,
     visit: &Visit<'_>,

@@ -1,4 +1,5 @@
-//! One way to write an enum whose variants have a stable text code, used on the wire, in SQL `check`s and in logs.
+//! One way to write an enum whose variants have a stable text code, used on the wire, in SQL `check`s and in
+//! logs.
 
 /// The text given is not one of the codes of an enum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +15,9 @@ pub struct UnknownCode {
 
 /// Declares an enum with `ALL`, `code()`, `Display`, `FromStr` and serde by its codes.
 macro_rules! codes {
-    ($(#[$meta:meta])* $name:ident, $what:literal { $($(#[$vmeta:meta])* $variant:ident => $code:literal),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident, $what:literal {
+        $($(#[$vmeta:meta])* $variant:ident => $code:literal),+ $(,)?
+    }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $name { $($(#[$vmeta])* $variant),+ }
@@ -48,7 +51,9 @@ macro_rules! codes {
         }
 
         impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.serialize_str(self.code()) }
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.code())
+            }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {

@@ -1,5 +1,5 @@
-//! A conversion: what an advertiser's postback becomes. Once per member per offer and event; the same postback any
-//! number of times is one conversion.
+//! A conversion: what an advertiser's postback becomes. Once per member per offer and event; the same
+//! postback any number of times is one conversion.
 
 use std::collections::BTreeMap;
 
@@ -125,20 +125,21 @@ pub struct Target<'o> {
 /// Finds the event and amount of a postback, or says what is missing.
 pub fn target<'o>(offer: &'o Offer, postback: &Postback) -> Result<Target<'o>, Refusal> {
     let (event, event_code, terms) = match (&offer.results, postback.event_code.as_deref()) {
-        // An event id on a single-event offer is the advertiser's own business: its tracker sends it everywhere.
+        // An event id on a single-event offer is the advertiser's own business: its tracker sends it
+        // everywhere.
         (Results::Single(terms), _) => (EventId::NONE, "", terms),
         (Results::Multi(_), None) => {
             let message = "cnv_event_id is required, because this offer has several events";
             return Err(Refusal::new(Answer::EventUnknown, message));
         }
-        (Results::Multi(_), Some(code)) => match offer.event(code) {
-            Some(event) => (event.id, event.code.as_str(), &event.terms),
-            None => {
+        (Results::Multi(_), Some(code)) => {
+            let Some(event) = offer.event(code) else {
                 let message =
                     format!("cnv_event_id `{code}` is not an event of this offer; events are case-sensitive");
                 return Err(Refusal::new(Answer::EventUnknown, message));
-            }
-        },
+            };
+            (event.id, event.code.as_str(), &event.terms)
+        }
     };
     let amount = postback.amount(offer.currency);
     if amount.is_none() && offer.conversion_kind == crate::offer::ConversionKind::RevShare {
@@ -150,8 +151,8 @@ pub fn target<'o>(offer: &'o Offer, postback: &Postback) -> Result<Target<'o>, R
 
 /// The key under which copies of one postback find each other, within its offer and event.
 ///
-/// The advertiser's own id when it sends one, else the click. A postback from an address that is not allowed lives
-/// under a key of its own, so that a forged one never stands in the way of the true one.
+/// The advertiser's own id when it sends one, else the click. A postback from an address that is not allowed
+/// lives under a key of its own, so that a forged one never stands in the way of the true one.
 pub fn idempotency_key(postback: &Postback, arrival: &Arrival, sender: &str) -> String {
     let key = match &postback.advertiser_key {
         Some(id) => format!("id:{id}"),
@@ -182,8 +183,8 @@ pub struct Fresh {
     pub reason: Option<Reason>,
     /// The conversion that it lost its place to.
     pub winner: Option<ConversionId>,
-    /// What it is worth to the network. Only a conversion in `Success` is paid for; a rejected one keeps its worth so
-    /// that approving it later needs no guess.
+    /// What it is worth to the network. Only a conversion in `Success` is paid for; a rejected one keeps its
+    /// worth so that approving it later needs no guess.
     pub revenue: Money,
     /// What it is worth to the partner, under the same rule.
     pub payout: Money,
@@ -211,7 +212,8 @@ pub fn decide(
     if let Some(existing) = &known.same_key {
         return meet(existing, target, postback);
     }
-    // Without an id of its own, a postback of a click that already converted for this event is a copy of that.
+    // Without an id of its own, a postback of a click that already converted for this event is a copy of
+    // that.
     if let (None, Some(existing), true) =
         (&postback.advertiser_key, &known.same_click, arrival.address_allowed)
     {
@@ -235,8 +237,8 @@ fn meet(existing: &Existing, target: &Target<'_>, postback: &Postback) -> Decisi
     }
 }
 
-/// An advertiser's word moves a status only forwards: Pending, Success, Rejected. So the copies of a sequence of
-/// postbacks end in the same status whatever their order; going back is the network's decision.
+/// An advertiser's word moves a status only forwards: Pending, Success, Rejected. So the copies of a sequence
+/// of postbacks end in the same status whatever their order; going back is the network's decision.
 fn advance(existing: &Existing, asked: Option<Status>, terms: &Terms) -> Option<Change> {
     match (existing.status, asked?) {
         (Status::Pending, Status::Success) if initial(terms, None) == Status::Success => {

@@ -70,8 +70,8 @@ pub enum Next {
     Disable,
 }
 
-/// Decides what follows from attempt number `attempt` (1 for the first), finished at `now`. `random` spreads the
-/// retries of many deliveries by ±10 %.
+/// Decides what follows from attempt number `attempt` (1 for the first), finished at `now`. `random` spreads
+/// the retries of many deliveries by ±10 %.
 pub fn next(attempted: Attempted, attempt: i64, now: Timestamp, random: u64) -> Next {
     let retry_after_s = match attempted {
         Attempted::Answered { status: 200..=299, .. } => return Next::Delivered,
@@ -95,8 +95,8 @@ pub const BREAKER_FIRST_MS: i64 = 5 * SECOND_MS;
 /// How long a breaker stays open at most.
 pub const BREAKER_LONGEST_MS: i64 = 5 * MINUTE_MS;
 
-/// Protects one endpoint, and us from it: after several failures in a row nothing is sent for a while, then one
-/// delivery goes ahead to see. Waiting for it costs a delivery none of its attempts.
+/// Protects one endpoint, and us from it: after several failures in a row nothing is sent for a while, then
+/// one delivery goes ahead to see. Waiting for it costs a delivery none of its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Breaker {
     failures: u32,
@@ -124,10 +124,11 @@ impl Breaker {
         }
     }
 
-    /// Learns how an attempt ended. An endpoint that answers at all, even with 404, is no reason to stop; one that
-    /// does not answer, answers 5xx or 429 is.
+    /// Learns how an attempt ended. An endpoint that answers at all, even with 404, is no reason to stop; one
+    /// that does not answer, answers 5xx or 429 is.
     pub fn learn(&mut self, attempted: Attempted, now: Timestamp) {
-        let healthy = matches!(attempted, Attempted::Answered { status, .. } if status < 500 && status != 429);
+        let healthy =
+            matches!(attempted, Attempted::Answered { status, .. } if status < 500 && status != 429);
         if healthy || attempted == Attempted::Refused {
             *self = Self::default();
             return;

@@ -1,4 +1,5 @@
-//! Typed ids, so that an offer's id cannot be passed where a partner's is meant. Each is a UUID, shown in lower case.
+//! Typed ids, so that an offer's id cannot be passed where a partner's is meant. Each is a UUID, shown in
+//! lower case.
 
 use std::fmt;
 use std::str::FromStr;

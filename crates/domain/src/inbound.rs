@@ -16,8 +16,8 @@ use crate::signature::{Received, verify};
 use crate::time::Timestamp;
 
 codes! {
-    /// What an advertiser is answered. The code is part of the wire contract; `rejected:<reason>` carries its reason
-    /// beside it.
+    /// What an advertiser is answered. The code is part of the wire contract; `rejected:<reason>` carries its
+    /// reason beside it.
     Answer, "postback answer" {
         /// A new conversion.
         Recorded => "recorded",
@@ -232,8 +232,8 @@ pub struct Credentials<'a> {
 
 /// The advertisers of a network that a request proves to come from; none means that it is not authorized.
 ///
-/// A token belongs to one advertiser. A signature is tried against every advertiser that signs. An address is enough
-/// only for advertisers whose network asks for no more.
+/// A token belongs to one advertiser. A signature is tried against every advertiser that signs. An address is
+/// enough only for advertisers whose network asks for no more.
 pub fn authenticate(
     catalog: &Catalog,
     network: NetworkId,

@@ -1,8 +1,8 @@
-//! The rules of an offer network, as types and pure functions. This crate knows nothing about clocks, randomness,
-//! databases, HTTP, the environment or an async runtime: whatever a rule needs is an argument.
+//! The rules of an offer network, as types and pure functions. This crate knows nothing about clocks,
+//! randomness, databases, HTTP, the environment or an async runtime: whatever a rule needs is an argument.
 //!
-//! Read [`click`] for what happens to a visitor, [`conversion`] for what happens to an advertiser's postback and
-//! [`postback`] and [`delivery`] for what a partner is told.
+//! Read [`click`] for what happens to a visitor, [`conversion`] for what happens to an advertiser's postback
+//! and [`postback`] and [`delivery`] for what a partner is told.
 
 #[macro_use]
 pub mod code;

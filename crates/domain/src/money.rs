@@ -45,7 +45,7 @@ impl Currency {
     /// How many decimals are usual for it: 2 for USD, 0 for JPY.
     pub fn decimals(self) -> usize {
         iso_currency::Currency::from_code(self.code())
-            .and_then(|known| known.exponent())
+            .and_then(iso_currency::Currency::exponent)
             .map_or(2, usize::from)
     }
 }
@@ -199,7 +199,8 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// What this rate gives for a sale of `amount` on an offer kept in `currency`. A share of no amount is nothing.
+    /// What this rate gives for a sale of `amount` on an offer kept in `currency`. A share of no amount is
+    /// nothing.
     pub fn of(self, amount: Option<Money>, currency: Currency) -> Money {
         match (self, amount) {
             (Self::Flat(micros), _) => Money { micros, currency },

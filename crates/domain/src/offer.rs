@@ -144,8 +144,8 @@ impl Offer {
         }
     }
 
-    /// Whether `holds` is true for every place that a member can hold on this offer; it is given the event and
-    /// whether the place may be taken again.
+    /// Whether `holds` is true for every place that a member can hold on this offer; it is given the event
+    /// and whether the place may be taken again.
     pub fn each_place(&self, mut holds: impl FnMut(EventId, bool) -> bool) -> bool {
         match &self.results {
             Results::Single(terms) => holds(EventId::NONE, terms.repeats),

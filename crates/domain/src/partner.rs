@@ -16,7 +16,8 @@ codes! {
     }
 }
 
-/// A partner, as every rule sees it. Its signing secrets live beside it in the store and are read only to sign.
+/// A partner, as every rule sees it. Its signing secrets live beside it in the store and are read only to
+/// sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partner {
     /// Its id.

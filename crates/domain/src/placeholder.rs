@@ -19,8 +19,8 @@ const WRAPPERS: [(&str, &str); 10] = [
     ("%%", "%%"),
 ];
 
-/// Whether the raw (still encoded) value of a parameter is an unreplaced placeholder, also when it is encoded once
-/// more than it should be.
+/// Whether the raw (still encoded) value of a parameter is an unreplaced placeholder, also when it is encoded
+/// once more than it should be.
 pub fn is_placeholder(raw: &str) -> bool {
     if !may_be_placeholder(raw) {
         return false;

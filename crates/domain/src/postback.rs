@@ -1,4 +1,5 @@
-//! A partner's postback: which conversions it wants to hear of, and the request that tells it, wire contract §4.
+//! A partner's postback: which conversions it wants to hear of, and the request that tells it, wire contract
+//! §4.
 
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,7 @@ impl Scope {
 /// What a postback wants to hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent switches, as the partner sees them")]
 pub struct Wanted {
     /// New conversions that pay.
     pub success: bool,
@@ -138,7 +140,8 @@ impl Default for Wanted {
 impl Wanted {
     /// Whether the partner is told that a conversion is now in `status`; `version` 0 is its first status.
     ///
-    /// A change to `Success` is always told where `success` is wanted: a conversion that waited pays only now.
+    /// A change to `Success` is always told where `success` is wanted: a conversion that waited pays only
+    /// now.
     pub fn wants(self, status: Status, version: i64) -> bool {
         let by_status = match status {
             Status::Success => self.success,

@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of a secret with 256 random bits. Looking one up by this hash tells a guesser nothing by its timing.
+/// SHA-256 of a secret with 256 random bits. Looking one up by this hash tells a guesser nothing by its
+/// timing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretHash(pub [u8; 32]);
 

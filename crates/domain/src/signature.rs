@@ -1,9 +1,9 @@
-//! Signatures of webhooks as the Standard Webhooks specification has them: HMAC-SHA256 over `id.timestamp.payload`,
-//! written `v1,<base64>`, one for each live secret and separated by a space, so that a receiver can change its secret
-//! without losing a message.
+//! Signatures of webhooks as the Standard Webhooks specification has them: HMAC-SHA256 over
+//! `id.timestamp.payload`, written `v1,<base64>`, one for each live secret and separated by a space, so that
+//! a receiver can change its secret without losing a message.
 //!
-//! The payload is the exact body. A GET request has none; its payload is the path and query of the request line.
-//! Partners' postbacks are signed like this, and advertisers may sign theirs.
+//! The payload is the exact body. A GET request has none; its payload is the path and query of the request
+//! line. Partners' postbacks are signed like this, and advertisers may sign theirs.
 
 use std::fmt;
 
@@ -35,7 +35,8 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// A secret of these bytes; 24 to 64 of them, from a cryptographic random generator (32 is a good number).
+    /// A secret of these bytes; 24 to 64 of them, from a cryptographic random generator (32 is a good
+    /// number).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadSecret> {
         if !(24..=64).contains(&bytes.len()) {
             return Err(BadSecret::Length { bytes: bytes.len() });
@@ -88,8 +89,9 @@ pub enum BadSecret {
     },
 }
 
-/// The value of the signature header for one attempt: one signature per secret, in their order. `timestamp_s` is the
-/// value of the timestamp header, Unix seconds. Without secrets the text is empty, which no receiver accepts.
+/// The value of the signature header for one attempt: one signature per secret, in their order. `timestamp_s`
+/// is the value of the timestamp header, Unix seconds. Without secrets the text is empty, which no receiver
+/// accepts.
 pub fn sign(secrets: &[Secret], id: &str, timestamp_s: i64, payload: &[u8]) -> String {
     let timestamp = timestamp_s.to_string();
     let signature =
@@ -109,8 +111,8 @@ pub struct Received<'a> {
 }
 
 /// Checks a received webhook: its timestamp within [`TOLERANCE_S`] of `now_s` (Unix seconds), and any of its
-/// signatures made with any of `secrets`. Signatures are compared in constant time. A valid signature may still be a
-/// second copy: remember the id for twice [`TOLERANCE_S`] where that matters.
+/// signatures made with any of `secrets`. Signatures are compared in constant time. A valid signature may
+/// still be a second copy: remember the id for twice [`TOLERANCE_S`] where that matters.
 pub fn verify(
     secrets: &[Secret],
     received: Received<'_>,

@@ -1,7 +1,8 @@
-//! URL templates with `{macro}`s: the offer's destination (§2) and the partner's postback (§4) share this engine.
+//! URL templates with `{macro}`s: the offer's destination (§2) and the partner's postback (§4) share this
+//! engine.
 //!
-//! A macro may stand anywhere behind the host. Its value is percent-encoded down to unreserved characters, so it can
-//! never end a parameter, add one, or touch scheme, host or port.
+//! A macro may stand anywhere behind the host. Its value is percent-encoded down to unreserved characters, so
+//! it can never end a parameter, add one, or touch scheme, host or port.
 
 use std::fmt::Write as _;
 

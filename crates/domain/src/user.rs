@@ -41,7 +41,8 @@ pub enum Access {
 }
 
 impl Access {
-    /// A role with its partner or advertiser; none when the role lacks the one it needs or has one that it must not.
+    /// A role with its partner or advertiser; none when the role lacks the one it needs or has one that it
+    /// must not.
     pub fn new(role: Role, partner: Option<PartnerId>, advertiser: Option<AdvertiserId>) -> Option<Self> {
         match (role, partner, advertiser) {
             (Role::Owner, None, None) => Some(Self::Owner),

@@ -117,7 +117,8 @@ pub struct Visit<'q> {
 }
 
 impl<'q> Visit<'q> {
-    /// Reads a raw query. Never fails: what is wrong is kept in [`Visit::fault`] and the sound values stay readable.
+    /// Reads a raw query. Never fails: what is wrong is kept in [`Visit::fault`] and the sound values stay
+    /// readable.
     pub fn read(raw_query: &'q str) -> Self {
         let mut visit = Self::default();
         for (count, (name, raw)) in query::pairs(raw_query).enumerate() {

@@ -4,7 +4,8 @@ use crate::finding::Finding;
 use crate::source::Source;
 
 const FILE_LINES: usize = 600;
-const LINE_CHARACTERS: usize = 110;
+/// A little more than `rustfmt` fills, for SQL and text that it does not break.
+const LINE_CHARACTERS: usize = 120;
 const FUNCTION_LINES: usize = 70;
 /// Nine functions in ten are at most so long.
 const MOST_FUNCTION_LINES: usize = 40;
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_have_110_characters() {
+    fn a_line_may_have_120_characters() {
         let text = format!("// {}\n// {}\n", "é".repeat(107), "é".repeat(108));
         assert_eq!(lines(&line_width(&Source::new("a.rs", &text))), [2]);
     }
