@@ -47,10 +47,9 @@ fn json(news: &News) -> String {
 /// What the retry schedule needs to know of an outcome.
 pub fn attempted(outcome: &Outcome) -> Attempted {
     match outcome {
-        Outcome::Answered { status, retry_after_s, .. } => Attempted::Answered {
-            status: *status,
-            retry_after_s: *retry_after_s,
-        },
+        Outcome::Answered { status, retry_after_s, .. } => {
+            Attempted::Answered { status: *status, retry_after_s: *retry_after_s }
+        }
         Outcome::Refused(_) => Attempted::Refused,
         Outcome::Failed { .. } => Attempted::Failed,
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Rung after a write that made deliveries or changed the catalog or a member's place. Missing a ring loses time,
-/// never work: everybody who waits also looks by itself.
+/// Rung after a write that made deliveries or changed the catalog or a member's place. Missing a ring loses
+/// time, never work: everybody who waits also looks by itself.
 #[derive(Debug, Clone)]
 pub struct Bell(Arc<watch::Sender<u64>>);
 

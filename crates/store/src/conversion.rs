@@ -123,7 +123,8 @@ pub struct Place {
     pub changed: Timestamp,
 }
 
-/// Records a conversion with the first line of its history. `false` when a unique key was there first: look again.
+/// Records a conversion with the first line of its history. `false` when a unique key was there first: look
+/// again.
 pub(crate) fn insert(tx: &mut Tx<'_>, conversion: &Conversion, actor: &str) -> Result<bool, Error> {
     let kept = serde_json::to_string(&conversion.kept).map_err(|why| Error::bug("conversion.insert", why))?;
     let inserted = tx.execute(

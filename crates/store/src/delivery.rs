@@ -323,8 +323,8 @@ fn news(row: &Row, told: Status) -> Result<News, Error> {
     })
 }
 
-/// Writes down an attempt and what becomes of the delivery. `false` when the lease had run out and somebody else may
-/// hold it now: then only the attempt is kept.
+/// Writes down an attempt and what becomes of the delivery. `false` when the lease had run out and somebody
+/// else may hold it now: then only the attempt is kept.
 pub fn finish(
     tx: &mut Tx<'_>,
     network: NetworkId,
@@ -379,8 +379,9 @@ pub fn send_again(
     Ok(tx.execute(&AGAIN, &[now.ms().into(), id.uuid().into(), network.uuid().into()])? == 1)
 }
 
-/// Sends the deliveries of a postback in `state` since `since` again, at most `limit` at once, all due at `due`. The
-/// same `due` in every call makes the whole replay end, because what is armed for `due` is not armed twice.
+/// Sends the deliveries of a postback in `state` since `since` again, at most `limit` at once, all due at
+/// `due`. The same `due` in every call makes the whole replay end, because what is armed for `due` is not
+/// armed twice.
 pub fn replay(
     tx: &mut Tx<'_>,
     postback: &Postback,
@@ -406,8 +407,8 @@ pub fn replay(
 /// A position in a partner's conversions, by time of receipt.
 pub type Position = (Timestamp, ConversionId);
 
-/// Fills in a postback with the conversions behind `position`, at most `limit` looked at. Returns how many deliveries
-/// were made, and where to go on; `None` at the end. Repeating it makes nothing twice.
+/// Fills in a postback with the conversions behind `position`, at most `limit` looked at. Returns how many
+/// deliveries were made, and where to go on; `None` at the end. Repeating it makes nothing twice.
 pub fn backfill(
     tx: &mut Tx<'_>,
     ambient: Ambient,

@@ -1,5 +1,5 @@
-//! One advertiser postback, from arrival to answer, in one transaction: the inbound log, the conversion, its history
-//! and what the partner is to be told. All of it is durable, or none.
+//! One advertiser postback, from arrival to answer, in one transaction: the inbound log, the conversion, its
+//! history and what the partner is to be told. All of it is durable, or none.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -82,7 +82,8 @@ pub struct Logged {
     pub conversion: Option<ConversionId>,
 }
 
-/// Records a postback and everything that follows from it; what it returns is what the advertiser is answered.
+/// Records a postback and everything that follows from it; what it returns is what the advertiser is
+/// answered.
 pub fn receive(
     tx: &mut Tx<'_>,
     catalog: &Catalog,
@@ -207,7 +208,8 @@ impl Case<'_> {
     }
 }
 
-/// Decides and writes, looking again whenever another transaction was first: then its row is there to be seen.
+/// Decides and writes, looking again whenever another transaction was first: then its row is there to be
+/// seen.
 fn settle(tx: &mut Tx<'_>, ambient: Ambient, case: &Case<'_>) -> Result<Outcome, Error> {
     let sender = case.received.address.to_string();
     for _ in 0..LOOKS {

@@ -1,5 +1,5 @@
-//! What the hot path reads instead of the database: the catalog snapshot and the members who completed, kept true by
-//! following the database, whichever process changed it.
+//! What the hot path reads instead of the database: the catalog snapshot and the members who completed, kept
+//! true by following the database, whichever process changed it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -19,8 +19,8 @@ use crate::{Db, Error, catalog};
 /// How often the database is looked at.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Transactions of other nodes may appear in another order than their times. Changes this far behind the newest one
-/// are read again.
+/// Transactions of other nodes may appear in another order than their times. Changes this far behind the
+/// newest one are read again.
 const OVERLAP_MS: i64 = 3_000;
 
 /// Rows read at once.
@@ -45,8 +45,8 @@ impl Live {
     }
 }
 
-/// The places that members hold, as 64-bit hashes keyed anew in every process: a few bytes a member, and two members
-/// share one by chance once in billions of networks.
+/// The places that members hold, as 64-bit hashes keyed anew in every process: a few bytes a member, and two
+/// members share one by chance once in billions of networks.
 #[derive(Debug)]
 pub struct Completed {
     hasher: RandomState,
@@ -100,8 +100,8 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Follows until the task is dropped. A database that is away is tried again at the next look; meanwhile the
-    /// last state stands.
+    /// Follows until the task is dropped. A database that is away is tried again at the next look; meanwhile
+    /// the last state stands.
     pub async fn run(mut self) {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

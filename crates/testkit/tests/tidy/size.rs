@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_line_may_have_120_characters() {
-        let text = format!("// {}\n// {}\n", "é".repeat(107), "é".repeat(108));
+        let text = format!("// {}\n// {}\n", "é".repeat(117), "é".repeat(118));
         assert_eq!(lines(&line_width(&Source::new("a.rs", &text))), [2]);
     }
 
