@@ -1,0 +1,187 @@
+//! An advertiser's postback, wire contract §3: read strictly, recorded whole, answered with the truth.
+//!
+//! Whatever arrives is kept in the inbound log, sound or not, with its secrets masked.
+
+mod body;
+mod reading;
+mod redact;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+use domain::catalog::Catalog;
+use domain::conversion::{Reason, Status};
+use domain::id::{ConversionId, InboundId};
+use domain::inbound::{Answer, Credentials, Outcome, authenticate};
+use domain::signature::{self, ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use http_body_util::Full;
+use serde::Serialize;
+use store::inbound::Received;
+
+use crate::app::App;
+use crate::envelope::Envelope;
+use crate::error;
+use crate::origin::{self, Peer};
+use crate::router::Site;
+
+use self::body::Unread;
+use self::reading::Reading;
+
+/// Where a postback's path carries its token.
+const TOKEN_PATH: &str = "/api/v1/postback/";
+
+/// Answers one postback, however it was sent.
+pub(crate) async fn receive(
+    State(site): State<Arc<Site>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    // A GET says everything in its target; what hangs on behind it is nobody's.
+    let body =
+        if head.method == Method::GET { Ok(Bytes::new()) } else { body::read(body, &site.limits).await };
+    let catalog = site.app.live.catalog.load_full();
+    let received = take_in(&site.app, &catalog, peer, &head, body.as_ref());
+    let id = received.id;
+    let asked = Instant::now();
+    let outcome = record(&site.app, catalog, received).await;
+    match outcome {
+        Ok(outcome) => {
+            site.meter.postback(&outcome.code, asked.elapsed());
+            let status = body.err().map_or_else(|| status(outcome.answer), Unread::status);
+            answer(id, status, &outcome)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a postback was not recorded");
+            site.meter.postback(Answer::NotRecorded.code(), asked.elapsed());
+            not_recorded(id)
+        }
+    }
+}
+
+/// Everything about the request that is recorded and decided on.
+fn take_in(
+    app: &App,
+    catalog: &Catalog,
+    peer: IpAddr,
+    head: &Parts,
+    body: Result<&Bytes, &Unread>,
+) -> Received {
+    let at = app.ambient.now();
+    let address = origin::client(peer, &head.headers, &app.settings.proxies);
+    let network = catalog.network_of_host(origin::host(head)).map(|network| network.id);
+    let reading = read(head, body);
+    let target = target(head);
+    let whole = body.map(Bytes::as_ref).unwrap_or_default();
+    let credentials = Credentials {
+        token: reading.token(),
+        signature: signature(&head.headers),
+        payload: if head.method == Method::GET { target.as_bytes() } else { whole },
+        address,
+    };
+    let proven = network.map(|network| authenticate(catalog, network, &credentials, at)).unwrap_or_default();
+    Received {
+        id: InboundId(app.ambient.new_id(at)),
+        network,
+        proven,
+        at,
+        address,
+        method: head.method.to_string(),
+        target: redact::target(target, path_token(head), reading.secrets()),
+        body: redact::body(whole, reading.secrets()),
+        postback: reading.postback(),
+    }
+}
+
+/// Reads every parameter, wherever it stands.
+fn read(head: &Parts, body: Result<&Bytes, &Unread>) -> Reading {
+    let mut reading = Reading::default();
+    if let Some(token) = path_token(head) {
+        reading.path_token(token);
+    }
+    reading.query(head.uri.query().unwrap_or_default());
+    match body {
+        Ok(body) => reading.body(head.headers.get(CONTENT_TYPE), body),
+        Err(unread) => reading.refuse(unread.message()),
+    }
+    reading
+}
+
+/// The request target as it was sent: path and query.
+fn target(head: &Parts) -> &str {
+    head.uri.path_and_query().map_or("/", |target| target.as_str())
+}
+
+/// The token in the path, as it was sent.
+fn path_token(head: &Parts) -> Option<&str> {
+    head.uri.path().strip_prefix(TOKEN_PATH)
+}
+
+/// The three Standard Webhooks headers, when all are there.
+fn signature(headers: &HeaderMap) -> Option<signature::Received<'_>> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    Some(signature::Received {
+        id: text(ID_HEADER)?,
+        timestamp: text(TIMESTAMP_HEADER)?,
+        signature: text(SIGNATURE_HEADER)?,
+    })
+}
+
+/// Records the request and what follows from it, in one transaction; returns when it is durable.
+async fn record(app: &App, catalog: Arc<Catalog>, received: Received) -> Result<Outcome, store::Error> {
+    let ambient = app.ambient;
+    let outcome = app.db.write(move |tx| store::inbound::receive(tx, &catalog, ambient, &received)).await?;
+    // What changed nothing makes no deliveries.
+    if matches!(outcome.answer, Answer::Recorded | Answer::Updated | Answer::Rejected) {
+        app.bell.ring();
+    }
+    Ok(outcome)
+}
+
+/// The conversion that an answer names.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    conversion_id: ConversionId,
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    winner_id: Option<ConversionId>,
+}
+
+fn answer(id: InboundId, status: StatusCode, outcome: &Outcome) -> Response<Full<Bytes>> {
+    let named = outcome.conversion.as_ref().map(|named| Named {
+        conversion_id: named.id,
+        status: named.status,
+        reason: named.reason,
+        winner_id: named.winner,
+    });
+    let envelope = Envelope::new(id.uuid(), status, &outcome.code, &outcome.message, named);
+    let mut answer = envelope.answer(status);
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("PostbackToken");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+    }
+    answer
+}
+
+fn not_recorded(id: InboundId) -> Response<Full<Bytes>> {
+    let message = "The postback could not be recorded; send it again, it is safe";
+    let status = status(Answer::NotRecorded);
+    let envelope = Envelope::<()>::new(id.uuid(), status, Answer::NotRecorded.code(), message, None);
+    let mut answer = envelope.answer(status);
+    error::retry_later(answer.headers_mut());
+    answer
+}
+
+fn status(answer: Answer) -> StatusCode {
+    StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

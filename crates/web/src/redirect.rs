@@ -1,0 +1,259 @@
+//! The hot path: one hit on a tracking link, wire contract §1.
+//!
+//! The order is the promise: look the link up, decide, record, wait until the record is durable, answer. A visitor is
+//! never sent on by a click that could still be lost. Up to the record everything is read from memory; the only wait
+//! is for the disk, shared with every other click of the moment. What is allocated is what is kept: the destination,
+//! the partner's values and the user agent go into the record.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+use domain::catalog::Catalog;
+use domain::click::{self, Click, Decision, Destined, Facts, Marks, Verdict};
+use domain::id::{ClickId, LinkId};
+use domain::link::Link;
+use domain::visit::{Param, Visit};
+use http_body_util::Full;
+
+use crate::app::App;
+use crate::error::{self, Fault};
+use crate::meter::Meter;
+use crate::origin;
+
+/// Where tracking links live; the link's id follows.
+pub(crate) const PREFIX: &str = "/api/v1/offer-link/redirect/";
+
+const CLICK_VERDICT: HeaderName = HeaderName::from_static("x-click-verdict");
+
+/// How browsers say that they fetch ahead of a visit that may never come.
+const FETCH_AHEAD: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+    HeaderName::from_static("x-purpose"),
+];
+
+const MAX_USER_AGENT_BYTES: usize = 512;
+
+/// Answers one hit on a tracking link.
+pub(crate) async fn follow(app: &App, meter: &Meter, peer: IpAddr, head: &Parts) -> Response<Full<Bytes>> {
+    let recording = match head.method {
+        Method::GET => true,
+        // Answers what a GET would, and makes no click.
+        Method::HEAD => false,
+        _ => return error::wrong_method("GET, HEAD", &app.ambient, &head.headers),
+    };
+    let Some(hit) = look(app, peer, head) else {
+        meter.click(Verdict::LinkUnknown);
+        return unknown(app, head);
+    };
+    if recording && let Err(why) = record(app, meter, &hit.click).await {
+        tracing::warn!(error = %why, "a click was not recorded");
+        meter.click(Verdict::NotRecorded);
+        return not_recorded(app, head);
+    }
+    hit.answer(&head.headers)
+}
+
+/// A hit on a known link, decided and not yet recorded.
+struct Hit {
+    click: Click,
+    /// Where the visitor goes; none: nowhere.
+    location: Option<HeaderValue>,
+    /// The parameter to mend, when one is at fault.
+    parameter: Option<Cow<'static, str>>,
+}
+
+/// Decides about a hit from memory alone; `None` when there is no such link.
+fn look(app: &App, peer: IpAddr, head: &Parts) -> Option<Hit> {
+    let now = app.ambient.now();
+    // The snapshot is borrowed, not locked, and let go of before anything waits.
+    let catalog = app.live.catalog.load();
+    let link = link(&catalog, head)?;
+    let visit = Visit::read(head.uri.query().unwrap_or_default());
+    let completed = |member: &str| app.live.member_completed(link, member);
+    let decision = click::decide(link, &visit, completed, now, &mut ());
+
+    let id = ClickId(app.ambient.new_id(now));
+    let ip = origin::client(peer, &head.headers, &app.settings.proxies);
+    let user_agent = user_agent(&head.headers);
+    let random = (app.ambient.random)();
+    let destined = Destined { click: id, link, visit: &visit, ip, user_agent: &user_agent, random };
+    let (destination, fell_back) = destination(&decision, &destined);
+    let location = match HeaderValue::from_bytes(destination.as_bytes()) {
+        Ok(_) if destination.is_empty() => None,
+        Ok(location) => Some(location),
+        Err(_) => {
+            // Saving an offer checks this; a link that leads nowhere sendable is no link.
+            tracing::error!(link = %link.id, "the stored destination does not fit into a header");
+            return None;
+        }
+    };
+
+    let mut marks = fell_back;
+    if is_fetch_ahead(&head.headers) {
+        marks = marks.with(Marks::PREFETCH);
+    }
+    let parameter = parameter(decision.verdict, &visit);
+    let given = |param| visit.given(param).map(str::to_owned);
+    let (pub_click_id, pub_member_id) = (given(Param::ClickId), given(Param::MemberId));
+    let parameters = visit.entries().filter(|(param, _)| !matches!(param, Param::ClickId | Param::MemberId));
+    let facts = Facts {
+        address: Some(ip),
+        user_agent: user_agent.into_owned(),
+        destination,
+        message: decision.message.into_owned(),
+        parameters: parameters.map(|(param, value)| (param, value.to_owned())).collect(),
+    };
+    let click =
+        Click { id, link: link.id, verdict: decision.verdict, marks, pub_click_id, pub_member_id, facts };
+    Some(Hit { click, location, parameter })
+}
+
+/// The link that the path names, if it is one of the network that the host names.
+fn link<'c>(catalog: &'c Catalog, head: &Parts) -> Option<&'c Link> {
+    let id: LinkId = head.uri.path().strip_prefix(PREFIX)?.parse().ok()?;
+    let link = catalog.links.get(&id)?;
+    let network = catalog.network_of_host(origin::host(head))?;
+    (link.offer.network.id == network.id).then_some(link)
+}
+
+/// Where the visitor goes, empty for nowhere; and the mark for being sent to the fallback.
+fn destination(decision: &Decision, destined: &Destined<'_>) -> (String, Marks) {
+    let mut url = String::new();
+    if decision.verdict.sends_on() {
+        destined.expand_into(&mut url);
+    } else if decision.verdict.may_fall_back()
+        && let Some(fallback) = destined.link.offer.fallback()
+    {
+        url.push_str(fallback);
+        return (url, Marks::FELL_BACK);
+    }
+    (url, Marks::default())
+}
+
+/// The parameter that whoever set the link up has to mend.
+fn parameter(verdict: Verdict, visit: &Visit<'_>) -> Option<Cow<'static, str>> {
+    match verdict {
+        Verdict::MemberIdEmpty | Verdict::MemberIdMacro => Some(Param::MemberId.code().into()),
+        Verdict::ClickIdEmpty | Verdict::ClickIdMacro => Some(Param::ClickId.code().into()),
+        Verdict::ParameterMalformed => visit.fault().map(|fault| fault.parameter.clone().into()),
+        _ => None,
+    }
+}
+
+/// Returns when the click is durable. The record goes its way even if the visitor has gone.
+async fn record(app: &App, meter: &Meter, click: &Click) -> Result<(), store::Error> {
+    let asked = Instant::now();
+    store::click::append(&app.db, click)?.durable().await?;
+    meter.click_durable(asked.elapsed());
+    meter.click(click.verdict);
+    Ok(())
+}
+
+impl Hit {
+    fn answer(self, request: &HeaderMap) -> Response<Full<Bytes>> {
+        let click = &self.click;
+        let mut answer = if let Some(location) = self.location {
+            redirect(location)
+        } else {
+            let (message, id) = (&click.facts.message, click.id);
+            Fault::of_click(click.verdict, message, self.parameter.as_deref(), id.uuid(), id.at())
+                .answer(request)
+        };
+        answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(click.verdict.code()));
+        answer
+    }
+}
+
+/// The advertiser does not learn the page that the visitor came from: it may carry the partner's ids.
+fn redirect(location: HeaderValue) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::FOUND;
+    let headers = answer.headers_mut();
+    headers.insert(LOCATION, location);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
+}
+
+/// Nothing is known that the hit could be recorded under; it is only counted.
+fn unknown(app: &App, head: &Parts) -> Response<Full<Bytes>> {
+    let message = "No such tracking link; copy the whole link again from where you were given it";
+    unrecorded(app, head, Verdict::LinkUnknown, message)
+}
+
+fn not_recorded(app: &App, head: &Parts) -> Response<Full<Bytes>> {
+    unrecorded(app, head, Verdict::NotRecorded, "The click could not be recorded; try again in a moment")
+}
+
+fn unrecorded(app: &App, head: &Parts, verdict: Verdict, message: &str) -> Response<Full<Bytes>> {
+    let at = app.ambient.now();
+    let fault = Fault::of_click(verdict, message, None, app.ambient.new_id(at), at);
+    let mut answer = fault.answer(&head.headers);
+    answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(verdict.code()));
+    answer
+}
+
+/// The user agent as text, cut to what is kept.
+fn user_agent(headers: &HeaderMap) -> Cow<'_, str> {
+    let Some(value) = headers.get(USER_AGENT) else { return Cow::Borrowed("") };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    if text.len() <= MAX_USER_AGENT_BYTES {
+        return text;
+    }
+    let end = text.floor_char_boundary(MAX_USER_AGENT_BYTES);
+    Cow::Owned(text[..end].to_owned())
+}
+
+fn is_fetch_ahead(headers: &HeaderMap) -> bool {
+    let says_so = |value: &HeaderValue| {
+        let purpose = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        purpose.contains("prefetch") || purpose.contains("preview")
+    };
+    FETCH_AHEAD.iter().any(|name| headers.get_all(name).iter().any(says_so))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &[u8]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_bytes(value).unwrap());
+        headers
+    }
+
+    #[test]
+    fn fetches_ahead_are_recognised() {
+        let ahead: [(&'static str, &[u8]); 5] = [
+            ("sec-purpose", b"prefetch;prerender"),
+            ("purpose", b"Prefetch"),
+            ("x-moz", b"prefetch"),
+            ("x-purpose", b"preview"),
+            ("x-purpose", b"\xff prefetch"),
+        ];
+        for (name, value) in ahead {
+            assert!(is_fetch_ahead(&headers(name, value)), "{name}");
+        }
+        assert!(!is_fetch_ahead(&headers("purpose", b"visit")));
+        assert!(!is_fetch_ahead(&headers("sec-fetch-mode", b"prefetch")));
+        assert!(!is_fetch_ahead(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_user_agent_is_cut_between_characters() {
+        assert_eq!(user_agent(&HeaderMap::new()), "");
+        assert_eq!(user_agent(&headers("user-agent", b"curl/8.5")), "curl/8.5");
+        let long = "é".repeat(300);
+        let cut = headers("user-agent", format!("x{long}").as_bytes());
+        assert_eq!(user_agent(&cut).len(), 511);
+        // Bytes that are no text grow when they are replaced; the limit holds all the same.
+        assert!(user_agent(&headers("user-agent", &[0xff; 512])).len() <= MAX_USER_AGENT_BYTES);
+    }
+}
