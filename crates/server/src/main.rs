@@ -1,2 +1,21 @@
-//! pitlane
-fn main() {}
+//! `pitlane`: puts the pieces together and knows nothing about SQL, pages or postbacks itself. This binary owns what
+//! the other crates may not touch: arguments, environment, files, signals, the clock and randomness.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+mod clock;
+mod config;
+mod failure;
+mod log;
+mod serve;
+mod wire;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The commands and their arguments.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, DatabaseUrl, Effective, Folder, Layer};
+use crate::failure::Failure;
+use crate::serve;
+
+/// What every `--help` ends with.
+const AFTER_HELP: &str = "\
+Every flag that sets something is also an environment variable (--log-level is PITLANE_LOG_LEVEL) and a key of the
+configuration file (log_level); the flag counts more than the variable, the variable more than the file.
+
+Exit codes: 0 done, 1 failed, 2 the arguments or settings cannot be used.";
+
+/// The tracking system and portals of an offer network, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "pitlane", version, about, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve tracking links, postbacks and health until SIGTERM or SIGINT
+    Serve(Everything),
+    /// Show what the settings are and where they come from
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check every setting and show what counts and where it came from, secrets masked
+    Check(Everything),
+    /// Print the default configuration file, which explains every setting
+    Default,
+}
+
+/// Every setting as a flag.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Everything {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Layer,
+}
+
+impl Everything {
+    /// The settings that count.
+    pub(crate) fn load(self) -> Result<Effective, config::Error> {
+        config::load(self.config.as_deref(), self.flags, std::env::vars_os())
+    }
+}
+
+/// Where an installation is, for commands that need no more.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the SQLite database
+    #[arg(long, value_name = "DIR")]
+    data: Option<Folder>,
+    /// PostgreSQL server to use instead of SQLite
+    #[arg(long, value_name = "URL")]
+    database: Option<DatabaseUrl>,
+}
+
+impl Place {
+    /// The settings that count.
+    pub(crate) fn load(self) -> Result<Effective, config::Error> {
+        let flags = Layer { data: self.data, database: self.database, ..Layer::default() };
+        config::load(self.config.as_deref(), flags, std::env::vars_os())
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve(settings) => serve::run(&settings.load()?),
+        Command::Config(ConfigCommand::Check(settings)) => say(&check(&settings.load()?)),
+        Command::Config(ConfigCommand::Default) => say(config::DEFAULTS),
+    }
+}
+
+/// Writes to standard output; unlike `print!` it fails when nobody reads.
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::new)
+}
+
+/// The settings as a table for people.
+fn check(effective: &Effective) -> String {
+    let keys = effective.shown.iter().map(|shown| shown.key.len()).max().unwrap_or(0);
+    let values = effective.shown.iter().map(|shown| shown.value.chars().count()).max().unwrap_or(0);
+    let rows = effective.shown.iter().map(|shown| {
+        let row = format!("{:keys$}  {:values$}  {}", shown.key, shown.value, shown.origin);
+        format!("{}\n", row.trim_end())
+    });
+    format!(
+        "The settings can be used. Database: {}\n\n{}",
+        serve::database(effective),
+        rows.collect::<String>()
+    )
+}
