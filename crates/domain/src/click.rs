@@ -5,13 +5,15 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cap::{Exhausted, Measure};
 use crate::id::{ClickId, LinkId};
 use crate::link::{Link, LinkApproval};
-use crate::offer::OfferStatus;
+use crate::offer::{OfferStatus, Treatment};
 use crate::partner::PartnerStatus;
 use crate::template::{Encoder, MacroName, Template};
 use crate::time::Timestamp;
 use crate::visit::{Param, Visit};
+use crate::visitor::Visitor;
 
 codes! {
     /// What was decided about one hit on a link. Exactly one per hit; the code is part of the wire contract.
@@ -116,12 +118,30 @@ pub struct Decision {
     pub verdict: Verdict,
     /// The message of the wire contract; empty for a redirect.
     pub message: Cow<'static, str>,
+    /// Whether the visitor goes on to the advertiser. A broken parameter contract is flagged or refused under the
+    /// same verdict, as the offer says.
+    pub sends_on: bool,
 }
 
 impl Decision {
     /// A verdict with its message.
     pub fn new(verdict: Verdict, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { verdict, message: message.into() }
+        Self { verdict, message: message.into(), sends_on: verdict.sends_on() }
+    }
+
+    fn refused(self) -> Self {
+        Self { sends_on: false, ..self }
+    }
+
+    /// The HTTP status of the answer when there is no redirect.
+    pub const fn status(&self) -> u16 {
+        if self.sends_on {
+            302
+        } else if self.verdict.sends_on() {
+            400
+        } else {
+            self.verdict.status()
+        }
     }
 }
 
@@ -153,21 +173,43 @@ impl Watch for Vec<Step> {
     }
 }
 
-/// Decides about one hit. `completed` tells whether this member already completed the link's offer.
+/// What is known beside the link and the visitor, from memory.
+pub trait Standing {
+    /// Whether this member has nothing left to do on the link's offer.
+    fn completed(&self, link: &Link, member: &str) -> bool;
+    /// The cap or budget that leaves the link's offer no room.
+    fn closed(&self, link: &Link, now: Timestamp) -> Option<Exhausted>;
+    /// Whether this member id is a constant on the link.
+    fn is_static(&self, link: &Link, member: &str) -> bool;
+    /// Whether this click id came before.
+    fn is_reused(&self, link: &Link, click: &str) -> bool;
+}
+
+/// Decides about one hit.
 ///
-/// The order is the order in which a partner's engineer mends a link: parameters first, then the offer's
-/// state, then the member.
+/// The order is the order in which a partner's engineer mends a link: parameters first, then the offer's state, its
+/// room and its targeting, then the member. A broken parameter contract that is only flagged comes last: it is said
+/// of a click that is sent on.
 pub fn decide(
     link: &Link,
-    visit: &Visit<'_>,
-    completed: impl FnOnce(&str) -> bool,
-    now: Timestamp,
+    visitor: &Visitor<'_>,
+    standing: &impl Standing,
     watch: &mut impl Watch,
 ) -> Decision {
-    check_parameters(visit, watch)
-        .or_else(|| check_offer(link, now, watch))
-        .or_else(|| check_member(visit, completed, watch))
-        .unwrap_or(Decision { verdict: Verdict::Ok, message: Cow::Borrowed("") })
+    let (visit, now) = (visitor.visit, visitor.now);
+    if let Some(refused) = check_parameters(visit, watch) {
+        return refused;
+    }
+    let flaw = check_contract(link, visit, standing, watch);
+    if let Some((refused, Treatment::Refuse)) = flaw {
+        return refused.refused();
+    }
+    check_offer(link, now, watch)
+        .or_else(|| check_room(link, standing, now, watch))
+        .or_else(|| check_targeting(link, visitor, watch))
+        .or_else(|| check_member(link, visit, standing, watch))
+        .or(flaw.map(|(flagged, _)| flagged))
+        .unwrap_or_else(|| Decision::new(Verdict::Ok, ""))
 }
 
 fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decision> {
@@ -201,8 +243,73 @@ fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decisio
     None
 }
 
+/// A constant member id, or a click id that came before, with what the offer does about it.
+fn check_contract(
+    link: &Link,
+    visit: &Visit<'_>,
+    standing: &impl Standing,
+    watch: &mut impl Watch,
+) -> Option<(Decision, Treatment)> {
+    let member = visit.given(Param::MemberId).unwrap_or_default();
+    let click = visit.given(Param::ClickId).unwrap_or_default();
+    // A partner without user ids passes its click id for both; then only the click id can be judged.
+    let constant = member != click && standing.is_static(link, member);
+    watch.rule("member ids vary", !constant, || format!("{} = {member:?}", Param::MemberId));
+    if constant {
+        let message = format!(
+            "pub_member_id `{member}` is on most of this link's clicks; send a value that is unique per user"
+        );
+        return Some((Decision::new(Verdict::MemberIdStatic, message), link.offer.static_members));
+    }
+    let reused = standing.is_reused(link, click);
+    watch.rule("click id is new", !reused, || format!("{} = {click:?}", Param::ClickId));
+    reused.then(|| {
+        let message =
+            format!("pub_click_id `{click}` was already sent on another click; send a new one each time");
+        (Decision::new(Verdict::ClickIdReused, message), link.offer.reused_clicks)
+    })
+}
+
+fn check_room(
+    link: &Link,
+    standing: &impl Standing,
+    now: Timestamp,
+    watch: &mut impl Watch,
+) -> Option<Decision> {
+    let closed = standing.closed(link, now);
+    watch.rule("caps and budgets leave room", closed.is_none(), || match closed {
+        Some(full) => format!("{} of {} this {}", full.used, full.limit.most, full.limit.period),
+        None => "room left".to_owned(),
+    });
+    let full = closed?;
+    let until = full.until.map(|at| format!("; it opens again at {at}")).unwrap_or_default();
+    Some(match full.limit.measure {
+        Measure::Conversions => {
+            Decision::new(Verdict::OfferCapped, format!("This offer has reached its cap{until}"))
+        }
+        Measure::Revenue => {
+            Decision::new(Verdict::OfferOverBudget, format!("This offer has spent its budget{until}"))
+        }
+    })
+}
+
+fn check_targeting(link: &Link, visitor: &Visitor<'_>, watch: &mut impl Watch) -> Option<Decision> {
+    for rule in &link.offer.targeting {
+        let mismatch = rule.mismatch(visitor);
+        watch.rule("targeting", mismatch.is_none(), || match &mismatch {
+            Some(mismatch) => mismatch.to_string(),
+            None => format!("{} passes", rule.test.what()),
+        });
+        if let Some(mismatch) = mismatch {
+            return Some(Decision::new(Verdict::TargetMismatch, mismatch.to_string()));
+        }
+    }
+    None
+}
+
 fn check_offer(link: &Link, now: Timestamp, watch: &mut impl Watch) -> Option<Decision> {
     let offer = &link.offer;
+    let status = offer.status_at(now);
     let approved = link.partner.status == PartnerStatus::Active && link.approval == LinkApproval::Approved;
     watch.rule("partner approved", approved, || {
         format!("partner {}, link {}", link.partner.status, link.approval)
@@ -213,34 +320,35 @@ fn check_offer(link: &Link, now: Timestamp, watch: &mut impl Watch) -> Option<De
             "This link is not approved for this offer; ask the network to approve it",
         ));
     }
-    let expired = offer.status == OfferStatus::Expired || offer.expires.is_some_and(|end| now >= end);
+    let expired = status == OfferStatus::Expired || offer.expires.is_some_and(|end| now >= end);
     watch.rule("offer not expired", !expired, || match offer.expires {
-        Some(end) => format!("status {}, expires {end}", offer.status),
-        None => format!("status {}, no expiry", offer.status),
+        Some(end) => format!("status {status}, expires {end}"),
+        None => format!("status {status}, no expiry"),
     });
     if expired {
         return Some(Decision::new(Verdict::OfferExpired, "This offer has ended"));
     }
     let early = offer.launches.is_some_and(|start| now < start);
-    let launching = matches!(offer.status, OfferStatus::Active | OfferStatus::Pending);
+    let launching = matches!(status, OfferStatus::Active | OfferStatus::Pending);
     if let (Some(start), true, true) = (offer.launches, early, launching) {
         watch.rule("offer started", false, || format!("launches {start}"));
         return Some(Decision::new(Verdict::OfferNotStarted, format!("This offer starts at {start}")));
     }
     // A pending offer with a launch time becomes active by reaching it.
-    let active = offer.status == OfferStatus::Active
-        || (offer.status == OfferStatus::Pending && offer.launches.is_some() && !early);
-    watch.rule("offer active", active, || format!("status {}", offer.status));
+    let active = status == OfferStatus::Active
+        || (status == OfferStatus::Pending && offer.launches.is_some() && !early);
+    watch.rule("offer active", active, || format!("status {status}"));
     (!active).then(|| Decision::new(Verdict::OfferNotActive, "This offer is not active now"))
 }
 
 fn check_member(
+    link: &Link,
     visit: &Visit<'_>,
-    completed: impl FnOnce(&str) -> bool,
+    standing: &impl Standing,
     watch: &mut impl Watch,
 ) -> Option<Decision> {
     let member = visit.given(Param::MemberId).unwrap_or_default();
-    let done = completed(member);
+    let done = standing.completed(link, member);
     watch.rule("member has not completed the offer", !done, || format!("{} = {member:?}", Param::MemberId));
     done.then(|| {
         Decision::new(
@@ -389,6 +497,8 @@ impl Marks {
     pub const BOT: Self = Self(4);
     /// The visitor went to the fallback URL.
     pub const FELL_BACK: Self = Self(8);
+    /// Refused under a verdict that other offers only flag.
+    pub const REFUSED: Self = Self(16);
 
     /// These marks and those of `other`.
     pub const fn with(self, other: Self) -> Self {

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::cap::{self, Exhausted, Taken};
 use crate::id::{ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
 use crate::inbound::{Answer, Postback, Refusal};
 use crate::money::Money;
-use crate::offer::{Approval, Offer, Results, Terms};
-use crate::time::Timestamp;
+use crate::offer::{Approval, Offer, OfferStatus, Results, Terms};
+use crate::sequence::{self, Turn};
+use crate::time::{DAY_MS, Timestamp};
 
 codes! {
     /// Where a conversion stands.
@@ -96,6 +98,12 @@ pub struct Known {
     pub same_click: Option<Existing>,
     /// The conversion that holds the member's place.
     pub holder: Option<ConversionId>,
+    /// What the event has taken of its caps.
+    pub event_taken: Taken,
+    /// What the whole offer has taken of its budgets.
+    pub offer_taken: Taken,
+    /// When the event before this one came for this click; on an event that has one.
+    pub previous: Option<Timestamp>,
 }
 
 /// Facts about the arrival of a postback that its parameters do not tell.
@@ -107,6 +115,8 @@ pub struct Arrival {
     pub address_allowed: bool,
     /// Whether the click had been sent on to the advertiser.
     pub click_sent_on: bool,
+    /// Whether the click's `pub_click_id` had come before, on an offer that refuses that.
+    pub click_reused: bool,
 }
 
 /// The event and terms that a postback is about.
@@ -118,6 +128,8 @@ pub struct Target<'o> {
     pub event_code: &'o str,
     /// Its terms.
     pub terms: &'o Terms,
+    /// Whether no event of the offer comes before it.
+    pub first: bool,
     /// The sale's amount.
     pub amount: Option<Money>,
 }
@@ -146,7 +158,8 @@ pub fn target<'o>(offer: &'o Offer, postback: &Postback) -> Result<Target<'o>, R
         let message = "cnv_amount is required, because this offer pays a share of the sale";
         return Err(Refusal::new(Answer::AmountMalformed, message));
     }
-    Ok(Target { event, event_code, terms, amount })
+    let first = offer.predecessor(terms).is_none();
+    Ok(Target { event, event_code, terms, first, amount })
 }
 
 /// The key under which copies of one postback find each other, within its offer and event.
@@ -190,6 +203,10 @@ pub struct Fresh {
     pub payout: Money,
     /// Whether it holds its member's place.
     pub holds_place: bool,
+    /// Whether it counts towards caps and budgets.
+    pub counts: bool,
+    /// What it waits for by itself.
+    pub waits: Option<Wait>,
 }
 
 /// A change of status.
@@ -241,7 +258,9 @@ fn meet(existing: &Existing, target: &Target<'_>, postback: &Postback) -> Decisi
 /// of postbacks end in the same status whatever their order; going back is the network's decision.
 fn advance(existing: &Existing, asked: Option<Status>, terms: &Terms) -> Option<Change> {
     match (existing.status, asked?) {
-        (Status::Pending, Status::Success) if initial(terms, None) == Status::Success => {
+        (Status::Pending, Status::Success)
+            if initial(terms, None, existing.click.at()).0 == Status::Success =>
+        {
             Some(Change { to: Status::Success, reason: None })
         }
         (Status::Pending | Status::Success, Status::Rejected) => {
@@ -252,36 +271,89 @@ fn advance(existing: &Existing, asked: Option<Status>, terms: &Terms) -> Option<
 }
 
 fn fresh(offer: &Offer, target: &Target<'_>, postback: &Postback, arrival: &Arrival, known: &Known) -> Fresh {
-    let age_ms = arrival.at.ms().saturating_sub(postback.click.at().ms());
-    let (reason, winner) = if !arrival.address_allowed {
-        (Some(Reason::IpNotAllowed), None)
-    } else if !arrival.click_sent_on {
-        (Some(Reason::ClickRefused), None)
-    } else if age_ms > offer.attribution_window_ms {
-        (Some(Reason::TooLate), None)
-    } else if postback.status == Some(Status::Rejected) {
-        (Some(Reason::AdvertiserRejected), None)
-    } else if !target.terms.repeats && known.holder.is_some() {
-        (Some(Reason::MemberAlreadyCompleted), known.holder)
-    } else {
-        (None, None)
+    let terms = offer.terms_at(target.event, target.terms, postback.click.at());
+    let revenue = terms.revenue.of(target.amount, offer.currency);
+    let payout = terms.payout.of(target.amount, offer.currency);
+    let turn = sequence::turn(terms.order, target.first, known.previous, postback.click.at(), arrival.at);
+    let reason = unacceptable(offer, postback, arrival)
+        .or(match turn {
+            Turn::Not(reason) => Some(reason),
+            Turn::Now | Turn::Waits(_) => None,
+        })
+        .or_else(|| (!terms.repeats && known.holder.is_some()).then_some(Reason::MemberAlreadyCompleted))
+        .or_else(|| room(offer, &terms, known, revenue, arrival.at).map(|full| full.reason()));
+    let lost = reason == Some(Reason::MemberAlreadyCompleted);
+    let (status, waits) = match (reason, turn) {
+        (Some(_), _) => (Status::Rejected, None),
+        (None, Turn::Waits(until)) => (Status::Pending, Some(Wait { until, what: Waiting::Predecessor })),
+        (None, _) => initial(&terms, postback.status, arrival.at),
     };
-    let status = if reason.is_some() { Status::Rejected } else { initial(target.terms, postback.status) };
-    let paid = status != Status::Rejected;
+    let accepted = reason.is_none();
     Fresh {
         status,
         reason,
-        winner,
-        revenue: target.terms.revenue.of(target.amount, offer.currency),
-        payout: target.terms.payout.of(target.amount, offer.currency),
-        holds_place: paid && !target.terms.repeats,
+        winner: known.holder.filter(|_| lost),
+        revenue,
+        payout,
+        holds_place: accepted && !terms.repeats,
+        counts: accepted,
+        waits,
     }
 }
 
+/// What rules a postback out whatever else is known, in the order in which an advertiser would ask.
+fn unacceptable(offer: &Offer, postback: &Postback, arrival: &Arrival) -> Option<Reason> {
+    let age_ms = arrival.at.ms().saturating_sub(postback.click.at().ms());
+    let over = offer.status_at(arrival.at) == OfferStatus::Expired
+        || offer.expires.is_some_and(|end| arrival.at >= end);
+    let rules = [
+        (!arrival.address_allowed, Reason::IpNotAllowed),
+        (!arrival.click_sent_on, Reason::ClickRefused),
+        (arrival.click_reused, Reason::PubClickIdReused),
+        (age_ms < offer.min_conversion_ms, Reason::TooFast),
+        (age_ms > offer.attribution_window_ms, Reason::TooLate),
+        (over && !offer.late_conversions, Reason::OfferEnded),
+        (postback.status == Some(Status::Rejected), Reason::AdvertiserRejected),
+    ];
+    rules.into_iter().find_map(|(broken, reason)| broken.then_some(reason))
+}
+
+/// The cap or budget that leaves no room. A sale in another currency than the offer's is not added to its budget.
+fn room(offer: &Offer, terms: &Terms, known: &Known, revenue: Money, at: Timestamp) -> Option<Exhausted> {
+    let counted = if revenue.currency == offer.currency { revenue.micros } else { 0 };
+    cap::exhausted(&terms.caps, &known.event_taken, counted, at)
+        .or_else(|| cap::exhausted(&offer.budgets, &known.offer_taken, counted, at))
+}
+
 /// The first status of an accepted conversion: the offer's rule, unless the advertiser itself says `Pending`.
-fn initial(terms: &Terms, asked: Option<Status>) -> Status {
-    let at_once = terms.approval == Approval::Automatic && terms.pending_days == 0;
-    if at_once && asked != Some(Status::Pending) { Status::Success } else { Status::Pending }
+fn initial(terms: &Terms, asked: Option<Status>, at: Timestamp) -> (Status, Option<Wait>) {
+    let days_ms = terms.pending_days * DAY_MS;
+    match (terms.approval, asked) {
+        (Approval::Automatic, Some(Status::Pending)) | (Approval::Manual, _) => (Status::Pending, None),
+        (Approval::Automatic, _) if days_ms == 0 => (Status::Success, None),
+        (Approval::Automatic, _) => {
+            (Status::Pending, Some(Wait { until: at.plus_ms(days_ms), what: Waiting::Approval }))
+        }
+    }
+}
+
+codes! {
+    /// What a pending conversion waits for.
+    Waiting, "wait" {
+        /// The end of its pending time; then it is a success.
+        Approval => "approval",
+        /// The event before it; without it, it is rejected.
+        Predecessor => "predecessor",
+    }
+}
+
+/// Until when a pending conversion waits by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// Until when.
+    pub until: Timestamp,
+    /// For what.
+    pub what: Waiting,
 }
 
 /// A conversion as it is stored.

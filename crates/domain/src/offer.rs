@@ -1,12 +1,16 @@
 //! An offer: what is advertised, under which terms, and where its visitors go.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::advertiser::Advertiser;
+use crate::cap::Limit;
 use crate::click::Destination;
 use crate::id::{EventId, OfferId};
 use crate::money::{Currency, Rate};
 use crate::network::Network;
+use crate::sequence::Order;
+use crate::targeting::Rule;
 use crate::time::Timestamp;
 
 codes! {
@@ -70,6 +74,10 @@ pub struct Terms {
     pub pending_days: i64,
     /// Whether a member may convert again.
     pub repeats: bool,
+    /// How many conversions it takes in a period.
+    pub caps: Vec<Limit>,
+    /// What it asks of the events before it.
+    pub order: Order,
 }
 
 /// One event of a multi-event offer.
@@ -125,6 +133,70 @@ pub struct Offer {
     pub fallback_url: Option<String>,
     /// How long after the click a conversion still counts, in milliseconds.
     pub attribution_window_ms: i64,
+    /// Least time from the click to a conversion, in milliseconds.
+    pub min_conversion_ms: i64,
+    /// Whether conversions of earlier clicks still count when the offer is over.
+    pub late_conversions: bool,
+    /// How much revenue it takes in a period, over all its events.
+    pub budgets: Vec<Limit>,
+    /// Whom it is for.
+    pub targeting: Vec<Rule>,
+    /// Whether it believes `pub_geo_country` and `pub_geo_state`.
+    pub trusts_partner_place: bool,
+    /// What happens to a click whose member id is a constant.
+    pub static_members: Treatment,
+    /// What happens to a click whose click id came before.
+    pub reused_clicks: Treatment,
+    /// Changes of terms and status since it was made, oldest first; those ahead have not happened yet.
+    pub changes: Vec<ScheduledChange>,
+}
+
+codes! {
+    /// What a network does about a broken parameter contract.
+    Treatment, "treatment" {
+        /// Send the visitor on and say so.
+        Flag => "flag",
+        /// Refuse the click.
+        Refuse => "refuse",
+    }
+}
+
+codes! {
+    /// What a scheduled change changes.
+    ChangedField, "changeable field" {
+        /// What the advertiser pays.
+        Revenue => "revenue",
+        /// What the partner gets.
+        Payout => "payout",
+        /// Reward points.
+        Reward => "reward",
+        /// Where the offer is in its life.
+        Status => "status",
+    }
+}
+
+/// The new value of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewValue {
+    /// Revenue or payout.
+    Rate(Rate),
+    /// Reward points.
+    Points(i64),
+    /// Status.
+    Status(OfferStatus),
+}
+
+/// A change of one field at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScheduledChange {
+    /// When it takes effect.
+    pub at: Timestamp,
+    /// The event; [`EventId::NONE`] for a single-event offer's terms and for the status.
+    pub event: EventId,
+    /// What changes.
+    pub field: ChangedField,
+    /// Into what.
+    pub value: NewValue,
 }
 
 impl Offer {
@@ -142,6 +214,40 @@ impl Offer {
             Results::Single(_) => None,
             Results::Multi(events) => events.iter().find(|event| event.code == code),
         }
+    }
+
+    /// Its status at a time.
+    pub fn status_at(&self, at: Timestamp) -> OfferStatus {
+        let passed = self.changes.iter().rev().filter(|change| change.at <= at);
+        let status = |change: &ScheduledChange| match change.value {
+            NewValue::Status(status) => Some(status),
+            _ => None,
+        };
+        passed.into_iter().find_map(status).unwrap_or(self.status)
+    }
+
+    /// The terms of a result as they were at a time. Money is decided by the terms at the click's time: they are what
+    /// the partner was promised when it sent the visitor.
+    pub fn terms_at<'t>(&self, event: EventId, terms: &'t Terms, at: Timestamp) -> Cow<'t, Terms> {
+        let mut then = Cow::Borrowed(terms);
+        for change in self.changes.iter().filter(|change| change.at <= at && change.event == event) {
+            match (change.field, change.value) {
+                (ChangedField::Revenue, NewValue::Rate(rate)) => then.to_mut().revenue = rate,
+                (ChangedField::Payout, NewValue::Rate(rate)) => then.to_mut().payout = rate,
+                (ChangedField::Reward, NewValue::Points(points)) => then.to_mut().reward_points = points,
+                _ => {}
+            }
+        }
+        then
+    }
+
+    /// The event that must come before one of these terms: the one with the next smaller sequence number.
+    pub fn predecessor(&self, terms: &Terms) -> Option<&Event> {
+        let Results::Multi(events) = &self.results else { return None };
+        let own = terms.order.number?;
+        let earlier =
+            events.iter().filter(|event| event.terms.order.number.is_some_and(|number| number < own));
+        earlier.max_by_key(|event| event.terms.order.number)
     }
 
     /// Whether `holds` is true for every place that a member can hold on this offer; it is given the event

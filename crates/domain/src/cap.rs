@@ -1,0 +1,114 @@
+//! Caps and budgets: how much of a result a network takes in a calendar period.
+//!
+//! A conversion counts from the moment it is recorded as `Pending` or `Success`, in the periods of that moment. When
+//! it becomes `Rejected`, the places that it took then are free again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::conversion::Reason;
+use crate::period::Period;
+use crate::time::Timestamp;
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Conversions.
+    Conversions,
+    /// Tracked revenue, in micro-units of the offer's currency.
+    Revenue,
+}
+
+/// One limit. A cap is at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Limit {
+    /// Of what.
+    pub measure: Measure,
+    /// In which period.
+    pub period: Period,
+    /// How much.
+    pub most: i64,
+}
+
+/// What a period has taken so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Conversions that count.
+    pub conversions: i64,
+    /// Their revenue in the offer's currency, in micro-units.
+    pub revenue_micros: i64,
+}
+
+impl Tally {
+    fn of(self, measure: Measure) -> i64 {
+        match measure {
+            Measure::Conversions => self.conversions,
+            Measure::Revenue => self.revenue_micros,
+        }
+    }
+
+    /// This tally with one conversion more.
+    pub fn plus(self, revenue_micros: i64) -> Self {
+        Self {
+            conversions: self.conversions + 1,
+            revenue_micros: self.revenue_micros.saturating_add(revenue_micros),
+        }
+    }
+}
+
+/// A limit that leaves no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The limit.
+    pub limit: Limit,
+    /// What is taken.
+    pub used: i64,
+    /// When there is room again; none for a total.
+    pub until: Option<Timestamp>,
+}
+
+impl Exhausted {
+    /// Why a conversion is rejected.
+    pub const fn reason(&self) -> Reason {
+        match self.limit.measure {
+            Measure::Conversions => Reason::Capped,
+            Measure::Revenue => Reason::OverBudget,
+        }
+    }
+}
+
+/// What the current periods of a result, or of a whole offer, have taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken([Tally; Period::ALL.len()]);
+
+impl Taken {
+    /// What one period has taken.
+    pub fn of(&self, period: Period) -> Tally {
+        self.0[period as usize]
+    }
+
+    /// Sets what one period has taken.
+    pub fn set(&mut self, period: Period, tally: Tally) {
+        self.0[period as usize] = tally;
+    }
+}
+
+/// The first limit that has no room for one more conversion of `revenue_micros`, at `at`.
+pub fn exhausted(limits: &[Limit], taken: &Taken, revenue_micros: i64, at: Timestamp) -> Option<Exhausted> {
+    limits.iter().find_map(|limit| {
+        let tally = taken.of(limit.period);
+        let full = tally.plus(revenue_micros).of(limit.measure) > limit.most;
+        full.then(|| Exhausted { limit: *limit, used: tally.of(limit.measure), until: limit.period.end(at) })
+    })
+}
+
+/// Whether a click still has a chance, before its conversion's revenue is known: a budget is open while anything of
+/// it is left, or, where the revenue is fixed, while one conversion fits.
+pub fn closed(
+    limits: &[Limit],
+    taken: &Taken,
+    fixed_revenue_micros: Option<i64>,
+    at: Timestamp,
+) -> Option<Exhausted> {
+    exhausted(limits, taken, fixed_revenue_micros.unwrap_or(1), at)
+}
