@@ -14,7 +14,8 @@ use domain::id::{AdvertiserId, ClickId, ConversionId, NetworkId, OfferId};
 use domain::inbound::{Answer, Postback};
 use domain::money::{Percent, Rate};
 use domain::network::Network;
-use domain::offer::{Approval, ConversionKind, Offer, OfferStatus, Results, Terms};
+use domain::offer::{Approval, ConversionKind, Offer, OfferStatus, Results, Terms, Treatment};
+use domain::sequence::Order;
 use domain::time::DAY_MS;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -30,6 +31,8 @@ fn terms() -> Terms {
         approval: Approval::Automatic,
         pending_days: 0,
         repeats: false,
+        caps: Vec::new(),
+        order: Order::default(),
     }
 }
 
@@ -64,6 +67,14 @@ fn offer(terms: Terms) -> Offer {
         destination: Destination::parse("https://shop.example/?c={gk_click_id}").unwrap(),
         fallback_url: None,
         attribution_window_ms: 30 * DAY_MS,
+        min_conversion_ms: 0,
+        late_conversions: true,
+        budgets: Vec::new(),
+        targeting: Vec::new(),
+        trusts_partner_place: false,
+        static_members: Treatment::Flag,
+        reused_clicks: Treatment::Flag,
+        changes: Vec::new(),
     }
 }
 
@@ -80,7 +91,12 @@ fn postback() -> Postback {
 }
 
 fn arrival() -> Arrival {
-    Arrival { at: CLICK.at().plus_ms(60_000), address_allowed: true, click_sent_on: true }
+    Arrival {
+        at: CLICK.at().plus_ms(60_000),
+        address_allowed: true,
+        click_sent_on: true,
+        click_reused: false,
+    }
 }
 
 fn decided(offer: &Offer, postback: &Postback, arrival: Arrival, known: &Known) -> Decision {
