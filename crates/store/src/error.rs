@@ -116,17 +116,17 @@ pub enum Refusal {
         /// Lowest accepted version.
         wanted: &'static str,
     },
-    /// A durability setting of the PostgreSQL server is off.
-    #[error(
-        "the PostgreSQL server has {name} = {found}: an acknowledged click or conversion could be lost; set it to {wanted}"
-    )]
+    /// A setting of the PostgreSQL server is not as needed.
+    #[error("the PostgreSQL server has {name} = {found}; set it to {wanted}, {why}")]
     Setting {
         /// The server's setting.
         name: &'static str,
         /// Its value as found.
         found: String,
         /// The values accepted.
-        wanted: &'static str,
+        wanted: String,
+        /// What would happen.
+        why: &'static str,
     },
     /// A newer version of this program has changed the schema.
     #[error(

@@ -86,18 +86,14 @@ impl<T> Lane<T> {
             return Err(Error::Overloaded);
         }
         self.queued += 1;
-        match self.batches.back_mut().filter(|batch| batch.items.len() < self.per_batch) {
-            Some(batch) => {
-                batch.items.push(item);
-                Ok((Arc::clone(&batch.done), batch.items.len() - 1))
-            }
-            None => {
-                let batch = Batch::new(vec![item]);
-                let done = Arc::clone(&batch.done);
-                self.batches.push_back(batch);
-                Ok((done, 0))
-            }
+        if let Some(batch) = self.batches.back_mut().filter(|batch| batch.items.len() < self.per_batch) {
+            batch.items.push(item);
+            return Ok((Arc::clone(&batch.done), batch.items.len() - 1));
         }
+        let batch = Batch::new(vec![item]);
+        let done = Arc::clone(&batch.done);
+        self.batches.push_back(batch);
+        Ok((done, 0))
     }
 
     fn pop(&mut self) -> Option<Batch<T>> {

@@ -84,24 +84,16 @@ fn attempt(kind: Kind, link: &mut Link, job: &mut dyn Job) -> Result<(), Error> 
     match job.run(&mut session) {
         End::Keep => session.commit(),
         End::Undo => {
-            roll_back(link);
+            link.roll_back();
             Ok(())
         }
         End::Fault(error) => {
-            roll_back(link);
+            link.roll_back();
             match error {
                 Error::Contended(_) | Error::Unavailable(_) => Err(error),
                 // The closure has had its say about the others.
                 _ => Ok(()),
             }
         }
-    }
-}
-
-/// A connection that cannot even roll back is given up, which undoes the transaction as well.
-fn roll_back(link: &mut Link) {
-    let undone = link.session().and_then(|mut session| session.run("rollback"));
-    if undone.is_err() {
-        link.drop_connection();
     }
 }

@@ -24,8 +24,8 @@ const FILE: &str = "pitlane.db";
 /// The first version without the WAL-reset bug, which could damage a database.
 const MIN_VERSION: (i32, &str) = (3_051_003, "3.51.3");
 
-/// How long another process may take for the schema.
-const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+/// How long another process may take to bring the schema up to date.
+const START_WAIT: Duration = Duration::from_mins(1);
 
 /// Size to which the WAL file is cut after a checkpoint that emptied it, in bytes.
 const WAL_KEPT: i64 = 64 << 20;
@@ -54,9 +54,13 @@ pub(super) fn start(
     if ffi::SQLITE_VERSION_NUMBER < MIN_VERSION.0 {
         return Err(Refusal::SqliteVersion { found: rusqlite::version(), wanted: MIN_VERSION.1 }.into());
     }
-    let crew = Crew::new();
+    // Other processes that start at the same moment wait until the file has its mode and its schema.
+    let alone = lock(dir)?;
     let mut connection = connect(&file, options)?;
-    migrate(&mut connection, dir, migrations)?;
+    migrate::apply(&mut connection, migrations, &DIALECT)?;
+    drop(alone);
+
+    let crew = Crew::new();
     let writer_inbox = Arc::clone(inbox);
     crew.spawn("writer", move || writer::run(connection, &writer_inbox, append))?;
     for number in 0..options.readers.max(1) {
@@ -67,10 +71,10 @@ pub(super) fn start(
     Ok(Arc::clone(&crew.ended))
 }
 
-/// Brings the schema up to date, one process at a time.
-fn migrate(connection: &mut Connection, dir: &Path, migrations: &[MigrationText]) -> Result<(), Error> {
+/// Holds the data folder for this process until the result is dropped.
+fn lock(dir: &Path) -> Result<File, Error> {
     let folder = File::open(dir).map_err(|error| Error::file(dir, error))?;
-    let until = Instant::now() + MIGRATION_WAIT;
+    let until = Instant::now() + START_WAIT;
     while let Err(error) = folder.try_lock() {
         match error {
             TryLockError::Error(error) => return Err(Error::file(dir, error)),
@@ -78,8 +82,7 @@ fn migrate(connection: &mut Connection, dir: &Path, migrations: &[MigrationText]
             TryLockError::WouldBlock => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-    // The lock goes with the open folder, at the end of this function.
-    migrate::apply(connection, migrations, &DIALECT)
+    Ok(folder)
 }
 
 /// Makes the data folder, readable by nobody else because the file holds secrets.
