@@ -11,6 +11,7 @@ mod append;
 mod disk;
 mod lost;
 mod migrate;
+mod schema;
 mod slow;
 mod world;
 mod write;
