@@ -5,9 +5,9 @@ use store::inbound::Logged;
 use crate::site::{LINK, Site, TOKEN};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-type Headers = &'static [(&'static str, &'static str)];
-
 const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+type Headers = &'static [(&'static str, &'static str)];
 
 /// Makes a click and returns its id.
 async fn click(site: &Site, member: &str) -> String {
