@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::until;
 
 /// The most that a start or an end may take before the test is called broken.
-const AT_MOST: Duration = Duration::from_secs(60);
+const AT_MOST: Duration = Duration::from_mins(1);
 /// What the first line of a server says before its URL.
 const LISTENING: &str = "Pitlane is listening on ";
 

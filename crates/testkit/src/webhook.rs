@@ -12,11 +12,7 @@ pub fn headers(secret: &str, id: &str, at_s: i64, payload: &[u8]) -> [(&'static 
     mac.update(format!("{id}.{at_s}.").as_bytes());
     mac.update(payload);
     let signature = format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()));
-    [
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", at_s.to_string()),
-        ("webhook-signature", signature),
-    ]
+    [("webhook-id", id.to_owned()), ("webhook-timestamp", at_s.to_string()), ("webhook-signature", signature)]
 }
 
 #[cfg(test)]
