@@ -194,11 +194,11 @@ async fn a_server_that_is_not_there_is_unavailable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_is_resolved_by_running_one_again() {
+    static OTHER: Statement =
+        Statement::new("test.other", "update counter set value = value + ?1 where name = 'other'");
     let world = World::postgres();
     let db = world.open();
     world.behind("insert into counter (name, value) values ('other', 0)");
-    static OTHER: Statement =
-        Statement::new("test.other", "update counter set value = value + ?1 where name = 'other'");
     let both = Arc::new(std::sync::Barrier::new(2));
     let cross = |first: &'static Statement, second: &'static Statement| {
         let (db, both) = (db.clone(), Arc::clone(&both));

@@ -8,6 +8,7 @@
 )]
 
 mod append;
+mod backup;
 mod disk;
 mod lost;
 mod migrate;

@@ -1,6 +1,6 @@
 //! A fresh database for each test, on each engine, and the small schema that these tests use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use postgres::NoTls;
@@ -77,6 +77,11 @@ impl World {
 
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self.target, Target::Sqlite { .. })
+    }
+
+    /// A folder that no other test uses; made by SQLite only.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The SQLite file.

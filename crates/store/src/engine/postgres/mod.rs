@@ -1,6 +1,7 @@
 //! PostgreSQL: threads with a connection each; closures are transactions, clicks go in by binary `COPY`.
 
 mod appender;
+mod archive;
 mod link;
 mod session;
 mod worker;
@@ -13,6 +14,7 @@ use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
+pub(super) use self::archive::{dump, load};
 use self::link::Link;
 use self::worker::Kind;
 use super::Crew;
@@ -52,11 +54,7 @@ pub(super) fn start(
     inbox: &Arc<Inbox>,
 ) -> Result<Arc<Completion>, Error> {
     let config = Arc::new(address(url)?);
-    // The client blocks on a runtime of its own, which is not allowed inside the caller's.
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| migrate(&config, migrations));
-        first.join().unwrap_or_else(|_| Err(Error::Closed))
-    })?;
+    migrate(&config, migrations)?;
     let crew = Crew::new();
     for (kind, name, count, timeout) in [
         (Kind::Write, "writer", options.writers.max(1), options.write_timeout),
@@ -118,12 +116,16 @@ fn connect(config: &Config) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// Brings the schema up to date. The lock lets several nodes start at once; it goes with the connection.
 fn migrate(config: &Config, migrations: &[MigrationText]) -> Result<(), Error> {
+    migrate::apply(&mut alone(config)?, migrations, &DIALECT)
+}
+
+/// A connection with the right to change the schema, one node at a time; the lock goes with the connection.
+fn alone(config: &Config) -> Result<Client, Error> {
     let mut client = connect(config)?;
     let lock = format!("set lock_timeout = '60s'; select pg_advisory_lock({MIGRATION_LOCK})");
     client.batch_execute(&lock).map_err(|error| classify("migrate", error))?;
-    migrate::apply(&mut client, migrations, &DIALECT)
+    Ok(client)
 }
 
 /// True when the connection is of no more use, whatever else the error says.

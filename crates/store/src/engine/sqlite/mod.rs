@@ -1,17 +1,19 @@
 //! SQLite: one writer thread with group commit, several readers, one file.
 
+mod archive;
 mod reader;
 mod session;
 mod writer;
 
-use std::fs::{File, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+pub(super) use self::archive::{Archive, Table, dump, load};
 use super::Crew;
 use crate::db::Options;
 use crate::error::{Error, Refusal};
@@ -56,6 +58,7 @@ pub(super) fn start(
     }
     // Other processes that start at the same moment wait until the file has its mode and its schema.
     let alone = lock(dir)?;
+    make_file(&file)?;
     let mut connection = connect(&file, options)?;
     migrate::apply(&mut connection, migrations, &DIALECT)?;
     drop(alone);
@@ -92,10 +95,16 @@ fn make_folder(dir: &Path) -> Result<PathBuf, Error> {
     Ok(dir.join(FILE))
 }
 
+/// Makes the file with the same right; SQLite gives its log the right of the file.
+fn make_file(file: &Path) -> Result<(), Error> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
+    made.map(drop).map_err(|error| Error::file(file, error))
+}
+
 /// Opens the file and makes sure that what is acknowledged is durable.
 fn connect(file: &Path, options: &Options) -> Result<Connection, Error> {
     let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(|error| classify("open", error))?;
     configure(&connection, options).map_err(|error| classify("open", error))?;
     verify(&connection)?;

@@ -111,7 +111,7 @@ impl Verbs for Session<'_> {
     }
 }
 
-fn value(found: ValueRef<'_>, columns: &Columns, index: usize) -> Result<Value, Error> {
+pub(super) fn value(found: ValueRef<'_>, columns: &Columns, index: usize) -> Result<Value, Error> {
     let odd = |found| {
         let column = columns.names.get(index).cloned().unwrap_or_default();
         Error::bug(
