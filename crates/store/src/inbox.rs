@@ -2,6 +2,7 @@
 //! batch is being committed. Everybody in a batch waits on the batch's one completion.
 
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -260,9 +261,10 @@ impl Inbox {
     }
 }
 
-/// What the engine's threads count.
+/// What the engine's threads count. Logs when commits begin to fail and when they work again, not each of them.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
+    failing: AtomicBool,
     commits: AtomicU64,
     rows: AtomicU64,
     failures: AtomicU64,
@@ -276,11 +278,17 @@ impl Meter {
         self.rows.fetch_add(u64::try_from(rows).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.last_commit_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.full.store(false, Ordering::Relaxed);
+        if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("commits work again");
+        }
     }
 
     pub(crate) fn failed(&self, error: &Error) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.full.store(matches!(error, Error::Full(_)), Ordering::Relaxed);
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "commits fail");
+        }
     }
 }
 

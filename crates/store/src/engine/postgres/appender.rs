@@ -20,10 +20,7 @@ pub(super) fn run(mut link: Link, inbox: &Inbox, append: &'static Append) {
         let outcome = place(&mut link, append, &batch.items, 0, deadline, &mut refused);
         match &outcome {
             Ok(()) => inbox.meter.committed(batch.items.len() - refused.len(), started.elapsed()),
-            Err(error) => {
-                inbox.meter.failed(error);
-                tracing::warn!(%error, rows = batch.items.len(), "a batch of the click log failed");
-            }
+            Err(error) => inbox.meter.failed(error),
         }
         batch.finish(outcome.map(|()| refused));
     }

@@ -24,7 +24,9 @@ pub(in crate::engine) fn dump(
 ) -> Result<Vec<Copied>, Error> {
     let fail = |error| classify("backup", error);
     let mut client = connect(&address(url)?)?;
-    client.batch_execute("set statement_timeout = 0; set idle_in_transaction_session_timeout = 0").map_err(fail)?;
+    client
+        .batch_execute("set statement_timeout = 0; set idle_in_transaction_session_timeout = 0")
+        .map_err(fail)?;
     let mut snapshot = client
         .build_transaction()
         .isolation_level(postgres::IsolationLevel::RepeatableRead)

@@ -114,7 +114,8 @@ impl Archive {
 
     /// Its tables but for the schema's history, which each engine keeps for itself.
     pub(in crate::engine) fn tables(&self) -> Result<Vec<Table>, Error> {
-        let sql = "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'
+        let sql =
+            "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'
                    and name <> ?1 order by name";
         let columns = "select name from pragma_table_info(?1) order by cid";
         let tables = self.names(sql, HISTORY)?.into_iter().map(|name| {

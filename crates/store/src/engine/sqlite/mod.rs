@@ -103,8 +103,7 @@ fn make_file(file: &Path) -> Result<(), Error> {
 
 /// Opens the file and makes sure that what is acknowledged is durable.
 fn connect(file: &Path, options: &Options) -> Result<Connection, Error> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(|error| classify("open", error))?;
     configure(&connection, options).map_err(|error| classify("open", error))?;
     verify(&connection)?;
@@ -183,4 +182,36 @@ fn classify(statement: &'static str, error: rusqlite::Error) -> Error {
 fn stop(error: &rusqlite::Error) -> ! {
     tracing::error!(%error, "the disk did not confirm a write; stopping, because only a restart shows what is durable");
     std::process::abort()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_did_not_take_is_refused() {
+        let dir = std::env::temp_dir().join(format!("pitlane_pragma_{}", uuid::Uuid::new_v4().simple()));
+        let file = make_folder(&dir).unwrap();
+        make_file(&file).unwrap();
+        let connection = connect(&file, &Options::default()).unwrap();
+        for (pragma, value, shown) in [
+            (
+                "synchronous",
+                "normal",
+                "SQLite has synchronous = 1, but acknowledged data is only safe with 2",
+            ),
+            ("mmap_size", "4096", "SQLite has mmap_size = 4096, but acknowledged data is only safe with 0"),
+            (
+                "journal_mode",
+                "delete",
+                "SQLite has journal_mode = delete, but acknowledged data is only safe with wal",
+            ),
+        ] {
+            configure(&connection, &Options::default()).unwrap();
+            verify(&connection).unwrap();
+            connection.pragma_update(None, pragma, value).unwrap();
+            assert_eq!(verify(&connection).unwrap_err().to_string(), shown);
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }
