@@ -1,7 +1,7 @@
 //! The product's own schema and statements: every statement runs on every engine.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use store::{Db, Options, Statement};
 
@@ -31,14 +31,19 @@ async fn every_statement_can_be_prepared() {
 /// The names after each `Statement::new(` in the modules that hold the product's SQL.
 fn written() -> BTreeSet<String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = std::fs::read_dir(sources).unwrap().map(|entry| entry.unwrap().path());
-    let of_the_engine = ["db.rs", "statement.rs", "migrate.rs", "inbox.rs"];
-    let nouns = files.filter(|path| {
+    let of_the_engine = ["db.rs", "statement.rs", "migrate.rs", "inbox.rs", "engine"];
+    let nouns = entries(&sources).into_iter().filter(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();
-        path.is_file() && !of_the_engine.contains(&name)
+        !of_the_engine.contains(&name)
     });
+    // A noun may have a folder for its parts.
+    let nouns = nouns.flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] });
     let texts = nouns.map(|path| std::fs::read_to_string(path).unwrap());
     texts.flat_map(|text| names(&text)).collect()
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 fn names(text: &str) -> Vec<String> {
