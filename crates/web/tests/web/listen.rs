@@ -150,3 +150,17 @@ async fn a_stop_does_not_wait_for_ever() {
     site.stop().await;
     assert_eq!(rest(&mut posting).await, b"");
 }
+
+#[tokio::test]
+async fn targets_that_are_no_path_are_answered() {
+    let site = Site::start().await;
+    let asked = [
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+        ("CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test:443\r\nConnection: close\r\n\r\n", 404),
+        ("GET http://api.acme.test/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+    ];
+    for (request, status) in asked {
+        assert_eq!(site.send(request.as_bytes()).await.status, status, "{request}");
+    }
+}
