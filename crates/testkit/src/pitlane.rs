@@ -88,9 +88,14 @@ impl Pitlane {
 
     /// Starts `pitlane serve` on a free port and waits until it listens.
     pub fn serve(self, engine: &Engine, args: &[&str]) -> Server {
+        Server::start(self.serve_command(engine, args))
+    }
+
+    /// The command that [`Pitlane::serve`] runs.
+    pub fn serve_command(self, engine: &Engine, args: &[&str]) -> Command {
         let mut command = self.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(engine.database_args()).args(args);
-        Server::start(command)
+        command
     }
 }
 

@@ -212,9 +212,11 @@ fn the_database_is_the_one_whose_source_counts_more() {
 
 #[test]
 fn a_public_url_is_an_address_without_a_path() {
-    let public = |text| from_environment(&[("PITLANE_PUBLIC_URL", text)]);
-    assert_eq!(public("https://T.example/").unwrap().settings.public_url.get(), Some("https://t.example"));
-    assert_eq!(public("").unwrap().settings.public_url.get(), None);
+    let public = |text: &str| from_environment(&[("PITLANE_PUBLIC_URL", text)]);
+    for good in ["https://t.example", "http://127.0.0.1:8080", "https://api.{network}.t.example:444"] {
+        assert_eq!(public(&format!("{good}/")).unwrap().settings.base_url(), good);
+    }
+    assert_eq!(public("").unwrap().settings.base_url(), "http://127.0.0.1:8080");
     for bad in
         ["t.example", "ftp://t.example", "https://t.example/x", "https://t.example/?q", "https://u@t.example"]
     {
