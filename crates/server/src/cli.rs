@@ -27,7 +27,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve tracking links, postbacks and health until SIGTERM or SIGINT
-    Serve(Everything),
+    Serve(Box<Everything>),
     /// Declare networks, offers, partners, links and the rest by a file; run it again after each change of the file
     Apply(apply::Command),
     /// Write the whole database into a new file, while servers go on
@@ -42,7 +42,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check every setting and show what counts and where it came from, secrets masked
-    Check(Everything),
+    Check(Box<Everything>),
     /// Print the default configuration file, which explains every setting
     Default,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Everything {
 impl Everything {
     /// The settings that count.
     pub(crate) fn load(self) -> Result<Effective, config::Error> {
-        config::load(self.config.as_deref(), self.flags, std::env::vars_os())
+        config::load(self.config.as_deref(), self.flags)
     }
 }
 
@@ -83,7 +83,7 @@ impl Place {
     /// The settings that count.
     pub(crate) fn load(self) -> Result<Effective, config::Error> {
         let flags = Layer { data: self.data, database: self.database, ..Layer::default() };
-        config::load(self.config.as_deref(), flags, std::env::vars_os())
+        config::load(self.config.as_deref(), flags)
     }
 }
 

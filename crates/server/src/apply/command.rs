@@ -51,7 +51,7 @@ impl Command {
             public_url: self.public_url,
             ..Layer::default()
         };
-        let effective = config::load(self.config.as_deref(), flags, std::env::vars_os())?;
+        let effective = config::load(self.config.as_deref(), flags)?;
         let text = read(&self.file)?;
         let options = Options {
             dry_run: self.dry_run,
