@@ -41,15 +41,16 @@ fn what_cannot_be_used_ends_with_code_2_and_one_clear_line() {
     let file = folder.file("pitlane.toml", "listen = \"127.0.0.1:1\"\n\n  lisen = 1\n");
     let wrong_key = format!("error: {file}:3:3: `lisen` is not a setting; did you mean `listen`?\n");
     let variable = "error: PITLANE_LISEN: is not a setting; did you mean PITLANE_LISTEN?\n";
-    let cases: [(&[&str], &[(&str, &str)], &str); 4] = [
-        (&["--config", &file], &[], &wrong_key),
-        (&[], &[("PITLANE_CONFIG", &file)], &wrong_key),
-        (&[], &[("PITLANE_LISEN", "1")], variable),
-        (&["--listen", "nowhere"], &[], "error: invalid value 'nowhere' for '--listen <ADDRESS:PORT>'"),
+    let flag = "error: invalid value 'nowhere' for '--listen <ADDRESS:PORT>'";
+    let cases = [
+        (vec!["--config", &file], vec![], wrong_key.as_str()),
+        (vec![], vec![("PITLANE_CONFIG", file.as_str())], &wrong_key),
+        (vec![], vec![("PITLANE_LISEN", "1")], variable),
+        (vec!["--listen", "nowhere"], vec![], flag),
     ];
     for (args, variables, message) in cases {
         for command in [vec!["config", "check"], vec!["serve"]] {
-            let ran = PITLANE.run_with(&[&command, args].concat(), variables);
+            let ran = PITLANE.run_with(&[command, args.clone()].concat(), &variables);
             assert_eq!(ran.code, Some(2), "{ran:?}");
             assert!(ran.stderr.starts_with(message), "{ran:?}");
             assert_eq!(ran.stdout, "");

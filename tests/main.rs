@@ -6,8 +6,21 @@
     reason = "a failed test says so by a panic"
 )]
 
+mod backup;
+mod click;
 mod config;
+mod conversion;
+mod delivery;
+mod loop_through;
+mod malformed;
+mod money;
+mod nodes;
+mod parameter;
+mod postback;
+mod proof;
+mod race;
 mod serve;
+mod world;
 
 use testkit::Pitlane;
 

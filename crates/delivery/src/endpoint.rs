@@ -16,7 +16,7 @@ use store::delivery::{Attempt, Batch, Claimed, Fate};
 use store::{Db, Error};
 use tokio::sync::Semaphore;
 
-use crate::client::Client;
+use crate::client::{Client, Outcome};
 use crate::message;
 
 /// How long a worker holds what it claimed: longer than an attempt can last, so that nothing is sent by two
@@ -128,13 +128,13 @@ async fn deliver(
         // ends.
         return Ok(());
     }
-    let Some(outgoing) = message::request(&postback, &secrets, &claimed, started) else {
-        tracing::error!(delivery = %claimed.id, "a stored postback URL cannot be filled in");
-        return Ok(());
+    let (message, outgoing) = message::build(&postback, &secrets, &claimed, started);
+    let outcome = match outgoing {
+        Ok(outgoing) => shared.client.send(outgoing, started.ms()).await,
+        Err(refused) => Outcome::Refused(refused),
     };
-    let outcome = shared.client.send(outgoing.clone(), started.ms()).await;
     let attempted = message::attempted(&outcome);
-    let attempt = message::attempt(&outgoing, &outcome, started);
+    let attempt = message::attempt(&message, &outcome, started);
     let now = shared.ambient.now();
     shared.breakers.learn(postback.id, attempted, now);
     let fate = next(attempted, claimed.attempt, now, (shared.ambient.random)());

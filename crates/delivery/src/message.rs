@@ -1,5 +1,6 @@
 //! A delivery as a request: the filled-in URL, the body and the signature.
 
+use bytes::Bytes;
 use domain::delivery::Attempted;
 use domain::postback::{Method, News, Postback};
 use domain::signature::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, sign};
@@ -9,30 +10,61 @@ use store::delivery::{Attempt, Claimed};
 use url::Url;
 
 use crate::client::{self, Outcome, Outgoing};
+use crate::guard::{Refused, parse_url};
 
-/// Builds the request of a delivery, signed with every live secret at `now`. `None` when the filled-in URL is
-/// not one, which the template's check at saving rules out.
-pub fn request(
+/// A delivery's request as it is logged.
+pub struct Message {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The filled-in URL.
+    pub url: String,
+    /// The body; empty for `GET`.
+    pub body: Bytes,
+}
+
+/// Builds the message of a delivery, and what the client sends, signed with every live secret at `now`; or why its
+/// URL cannot be called.
+pub fn build(
     postback: &Postback,
     secrets: &[Secret],
     claimed: &Claimed,
     now: Timestamp,
-) -> Option<Outgoing> {
-    let url = Url::parse(&claimed.news.url(&postback.url)).ok()?;
-    let method = match postback.method {
-        Method::Get => client::Method::Get,
-        Method::Form => client::Method::PostForm(form(&claimed.news).into()),
-        Method::Json => client::Method::PostJson(json(&claimed.news).into()),
+) -> (Message, Result<Outgoing, Refused>) {
+    let url = claimed.news.url(&postback.url);
+    let (method, body, carried) = match postback.method {
+        Method::Get => ("GET", Bytes::new(), client::Method::Get),
+        Method::Form => {
+            let body = Bytes::from(form(&claimed.news));
+            ("POST", body.clone(), client::Method::PostForm(body))
+        }
+        Method::Json => {
+            let body = Bytes::from(json(&claimed.news));
+            ("POST", body.clone(), client::Method::PostJson(body))
+        }
     };
+    let outgoing = parse_url(&url).map(|url| signed(carried, url, secrets, claimed, now));
+    (Message { method, url, body }, outgoing)
+}
+
+fn signed(
+    method: client::Method,
+    url: Url,
+    secrets: &[Secret],
+    claimed: &Claimed,
+    now: Timestamp,
+) -> Outgoing {
     let mut outgoing = Outgoing { method, url, headers: HeaderMap::new() };
     let id = claimed.id.to_string();
-    let signature = sign(secrets, &id, now.seconds(), outgoing.signed_payload());
-    let headers =
-        [(ID_HEADER, id), (TIMESTAMP_HEADER, now.seconds().to_string()), (SIGNATURE_HEADER, signature)];
+    let timestamp = now.seconds();
+    let signature = sign(secrets, &id, timestamp, outgoing.signed_payload());
+    let headers = [(ID_HEADER, id), (TIMESTAMP_HEADER, timestamp.to_string()), (SIGNATURE_HEADER, signature)];
     for (name, value) in headers {
-        outgoing.headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?);
+        // Ids, numbers and base64 always fit into a header.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            outgoing.headers.insert(HeaderName::from_static(name), value);
+        }
     }
-    Some(outgoing)
+    outgoing
 }
 
 fn form(news: &News) -> String {
@@ -55,17 +87,13 @@ pub fn attempted(outcome: &Outcome) -> Attempted {
     }
 }
 
-/// An attempt as it is logged.
-pub fn attempt(outgoing: &Outgoing, outcome: &Outcome, started: Timestamp) -> Attempt {
-    let (method, body): (_, &[u8]) = match &outgoing.method {
-        client::Method::Get => ("GET", &[]),
-        client::Method::PostForm(body) | client::Method::PostJson(body) => ("POST", body),
-    };
+/// An attempt as it is logged. Its partner reads this, so it never shows what our DNS answered.
+pub fn attempt(message: &Message, outcome: &Outcome, started: Timestamp) -> Attempt {
     let (elapsed_ms, result, http_status, answer) = match outcome {
         Outcome::Answered { status, body_head, elapsed_ms, .. } => {
             (*elapsed_ms, format!("answered {status}"), Some(*status), text(body_head))
         }
-        Outcome::Refused(refused) => (0, format!("not sent: {refused}"), None, String::new()),
+        Outcome::Refused(refused) => (0, format!("not sent: {}", refused.for_partner()), None, String::new()),
         Outcome::Failed { kind, message, elapsed_ms } => {
             (*elapsed_ms, format!("{}: {message}", kind.code()), None, String::new())
         }
@@ -73,9 +101,9 @@ pub fn attempt(outgoing: &Outgoing, outcome: &Outcome, started: Timestamp) -> At
     Attempt {
         started,
         elapsed_ms: i64::try_from(elapsed_ms).unwrap_or(i64::MAX),
-        method: method.to_owned(),
-        url: outgoing.url.to_string(),
-        body: text(body),
+        method: message.method.to_owned(),
+        url: message.url.clone(),
+        body: text(&message.body),
         result,
         http_status,
         answer,

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, DatabaseUrl, Effective, Folder, Layer};
 use crate::failure::Failure;
-use crate::serve;
+use crate::{apply, backup, serve};
 
 /// What every `--help` ends with.
 const AFTER_HELP: &str = "\
@@ -27,7 +27,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve tracking links, postbacks and health until SIGTERM or SIGINT
-    Serve(Everything),
+    Serve(Box<Everything>),
+    /// Declare networks, offers, partners, links and the rest by a file; run it again after each change of the file
+    Apply(apply::Command),
+    /// Write the whole database into a new file, while servers go on
+    Backup(OneFile),
+    /// Fill an empty database from a backup, of either engine into either engine
+    Restore(OneFile),
     /// Show what the settings are and where they come from
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -36,7 +42,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check every setting and show what counts and where it came from, secrets masked
-    Check(Everything),
+    Check(Box<Everything>),
     /// Print the default configuration file, which explains every setting
     Default,
 }
@@ -55,7 +61,7 @@ pub(crate) struct Everything {
 impl Everything {
     /// The settings that count.
     pub(crate) fn load(self) -> Result<Effective, config::Error> {
-        config::load(self.config.as_deref(), self.flags, std::env::vars_os())
+        config::load(self.config.as_deref(), self.flags)
     }
 }
 
@@ -77,14 +83,27 @@ impl Place {
     /// The settings that count.
     pub(crate) fn load(self) -> Result<Effective, config::Error> {
         let flags = Layer { data: self.data, database: self.database, ..Layer::default() };
-        config::load(self.config.as_deref(), flags, std::env::vars_os())
+        config::load(self.config.as_deref(), flags)
     }
+}
+
+/// A database and a file.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+struct OneFile {
+    /// The backup
+    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(settings) => serve::run(&settings.load()?),
+        Command::Apply(apply) => apply.run(),
+        Command::Backup(one) => backup::backup(&one.place.load()?, &one.file),
+        Command::Restore(one) => backup::restore(&one.place.load()?, &one.file),
         Command::Config(ConfigCommand::Check(settings)) => say(&check(&settings.load()?)),
         Command::Config(ConfigCommand::Default) => say(config::DEFAULTS),
     }

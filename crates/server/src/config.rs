@@ -255,8 +255,12 @@ const SECRETS: &[&str] = &["database"];
 /// Beginnings of variables that are not settings: they steer the project's own tests.
 const NOT_SETTINGS: &[&str] = &["PITLANE_TEST_", "PITLANE_CRASH_"];
 
-/// Puts the settings together. `file` is the value of `--config`; `environment` is everything in the environment.
-pub(crate) fn load(
+/// Puts the settings together. `file` is the value of `--config`.
+pub(crate) fn load(file: Option<&Path>, flags: Layer) -> Result<Effective, Error> {
+    load_from(file, flags, std::env::vars_os())
+}
+
+fn load_from(
     file: Option<&Path>,
     flags: Layer,
     environment: impl IntoIterator<Item = (OsString, OsString)>,

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod apply;
+mod backup;
 mod cli;
 mod clock;
 mod config;

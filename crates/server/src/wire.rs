@@ -205,7 +205,7 @@ struct CannotListen {
 
 fn worker(settings: &Settings, db: &Db, bell: &Bell) -> Result<Worker, Failure> {
     let guard = Guard::public().on_ports(settings.delivery_ports.0.iter().copied());
-    let guard = guard.allowing(settings.delivery_allow.0.iter().cloned());
+    let guard = guard.allowing(settings.delivery_allow.0.iter().copied());
     let client = Client::new(guard, delivery::client::Settings::default()).map_err(Failure::new)?;
     if client.trusted_roots() == 0 {
         tracing::warn!(

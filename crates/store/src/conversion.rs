@@ -2,6 +2,7 @@
 
 use domain::conversion::{Change, Conversion, Existing, Reason, Status};
 use domain::id::{ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
+use domain::link::Link;
 use domain::money::Money;
 use domain::time::Timestamp;
 
@@ -12,6 +13,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &BY_KEY,
     &BY_CLICK_AND_EVENT,
     &HOLDER,
+    &HELD,
     &FIND,
     &BY_CLICK,
     &BY_MEMBER,
@@ -48,6 +50,13 @@ static HOLDER: Statement = Statement::new(
     "select conversion_id from conversion
      where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?4 and pub_member_id = ?5
          and holds_place = 1",
+);
+
+static HELD: Statement = Statement::new(
+    "conversion.held",
+    "select count(*) as held from conversion
+     where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?4 and pub_member_id = ?5
+         and holds_place = 1 and received_ms < ?6",
 );
 
 static FIND: Statement =
@@ -255,6 +264,35 @@ pub(crate) fn holder(
         member.into(),
     ];
     tx.query_one(&HOLDER, &params)?.map(|row| row.uuid("conversion_id").map(ConversionId)).transpose()
+}
+
+/// Whether a member had nothing left to do on a link's offer at `at`: every result is taken by a conversion that came
+/// before, and none repeats.
+pub fn member_completed(tx: &mut Tx<'_>, link: &Link, member: &str, at: Timestamp) -> Result<bool, Error> {
+    let offer = &link.offer;
+    let mut events = Vec::new();
+    let closes = offer.each_place(|event, repeats| {
+        events.push(event);
+        !repeats
+    });
+    if !closes {
+        return Ok(false);
+    }
+    for event in events {
+        let params: [Value; 6] = [
+            offer.network.id.uuid().into(),
+            offer.id.uuid().into(),
+            event.uuid().into(),
+            link.partner.id.uuid().into(),
+            member.into(),
+            at.ms().into(),
+        ];
+        let row = tx.query_one(&HELD, &params)?;
+        if row.map_or(Ok(0), |row| row.int("held"))? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A conversion by its id, whatever its network: the caller checks whose it is.

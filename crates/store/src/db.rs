@@ -1,6 +1,7 @@
 //! The door to the database: write closures, read closures, and the click log.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,6 +92,12 @@ struct Inner {
     append: &'static Append,
     /// Finishes when the last of the engine's threads has ended.
     ended: Arc<Completion>,
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db").field("engine", &self.inner.kind).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Inner {

@@ -13,6 +13,12 @@ use uuid::Uuid;
 
 use crate::{Error, Row, Statement, Tx, Value, conversion, partner, postback};
 
+mod shown;
+
+pub use shown::{Listed, Shown, by_conversion, find, of_partner};
+
+pub(crate) const SHOWN: &[&Statement] = shown::ALL;
+
 pub(crate) const ALL: &[&Statement] = &[
     &INSERT,
     &DUE_POSTBACKS,
@@ -23,8 +29,6 @@ pub(crate) const ALL: &[&Statement] = &[
     &BURY,
     &AGAIN,
     &AGAIN_FOR_POSTBACK,
-    &ATTEMPTS,
-    &BY_CONVERSION,
     &BACKFILL,
     &WAITING,
 ];
@@ -106,30 +110,17 @@ static AGAIN: Statement = Statement::new(
      where delivery_id = ?2 and network_id = ?3",
 );
 
-/// A filtered set: the deliveries of one postback in one state created in a range of time, oldest first.
+/// A filtered set: the deliveries of one postback in one state behind a position, oldest first.
 static AGAIN_FOR_POSTBACK: Statement = Statement::new(
     "delivery.again_for_postback",
     "update delivery set state = 'pending', attempts = 0, next_attempt_ms = ?1, lease_until_ms = 0,
          finished_ms = null
      where delivery_id in (
          select delivery_id from delivery
-         where network_id = ?2 and partner_id = ?3 and postback_id = ?4 and state = ?5 and created_ms >= ?6
-             and next_attempt_ms <> ?1
-         order by created_ms limit ?7)",
-);
-
-static ATTEMPTS: Statement = Statement::new(
-    "delivery.attempts",
-    "select attempt, started_ms, elapsed_ms, method, url, body, result, http_status, answer
-     from delivery_attempt where delivery_id = ?1 order by attempt",
-);
-
-static BY_CONVERSION: Statement = Statement::new(
-    "delivery.by_conversion",
-    "select d.delivery_id, d.network_id, d.partner_id, d.postback_id, d.version, d.status, d.origin, d.state,
-         d.attempts, d.next_attempt_ms, d.created_ms, d.finished_ms, coalesce(p.slug, '') as slug
-     from delivery d left join postback p on p.postback_id = d.postback_id
-     where d.conversion_id = ?1 order by d.delivery_id",
+         where network_id = ?2 and partner_id = ?3 and postback_id = ?4 and state = ?5
+             and (created_ms > ?6 or (created_ms = ?6 and delivery_id > ?7))
+         order by created_ms, delivery_id limit ?8)
+     returning created_ms, delivery_id",
 );
 
 /// Conversions of a partner behind a position, for filling in a postback that was added late.
@@ -201,27 +192,6 @@ pub enum Fate {
     Ended(DeliveryState),
     /// To be tried again.
     Again(Timestamp),
-}
-
-/// A delivery, as it is shown.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    /// Its id.
-    pub id: DeliveryId,
-    /// The postback's slug.
-    pub postback: String,
-    /// The conversion status that it tells.
-    pub status: Status,
-    /// Why it exists.
-    pub origin: Origin,
-    /// Where it stands.
-    pub state: DeliveryState,
-    /// When it is tried next, while it waits.
-    pub next_attempt: Timestamp,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Its attempts, oldest first.
-    pub attempts: Vec<Attempt>,
 }
 
 /// Writes what the partner is to be told about a conversion that came or changed.
@@ -379,18 +349,26 @@ pub fn send_again(
     Ok(tx.execute(&AGAIN, &[now.ms().into(), id.uuid().into(), network.uuid().into()])? == 1)
 }
 
-/// Sends the deliveries of a postback in `state` since `since` again, at most `limit` at once, all due at
-/// `due`. The same `due` in every call makes the whole replay end, because what is armed for `due` is not
-/// armed twice.
+/// A position in a postback's deliveries, by time of making.
+pub type Replayed = (Timestamp, DeliveryId);
+
+/// The first position of a replay from a time on.
+pub fn replay_from(since: Timestamp) -> Replayed {
+    (since, DeliveryId(Uuid::nil()))
+}
+
+/// Sends the deliveries of a postback in `state` behind `position` again, at most `limit` at once, all due at `due`.
+/// Returns how many, and where to go on; `None` at the end. What arrives meanwhile lies behind the position, so a
+/// replay ends however fast its deliveries do.
 pub fn replay(
     tx: &mut Tx<'_>,
     postback: &Postback,
     state: DeliveryState,
-    since: Timestamp,
+    position: Replayed,
     due: Timestamp,
     limit: i64,
-) -> Result<u64, Error> {
-    tx.execute(
+) -> Result<(u64, Option<Replayed>), Error> {
+    let rows = tx.query(
         &AGAIN_FOR_POSTBACK,
         &[
             due.ms().into(),
@@ -398,10 +376,18 @@ pub fn replay(
             postback.partner.uuid().into(),
             postback.id.uuid().into(),
             state.code().into(),
-            since.ms().into(),
+            position.0.ms().into(),
+            position.1.uuid().into(),
             limit.into(),
         ],
-    )
+    )?;
+    let mut last = None;
+    for row in &rows {
+        let at = (Timestamp::from_ms(row.int("created_ms")?), DeliveryId(row.uuid("delivery_id")?));
+        last = last.max(Some(at));
+    }
+    let full = i64::try_from(rows.len()).unwrap_or(limit) >= limit;
+    Ok((rows.len() as u64, last.filter(|_| full)))
 }
 
 /// A position in a partner's conversions, by time of receipt.
@@ -443,44 +429,6 @@ pub fn backfill(
 /// The first position of a back-fill from a time on.
 pub fn backfill_from(since: Timestamp) -> Position {
     (since, ConversionId(Uuid::nil()))
-}
-
-/// The deliveries about a conversion with all their attempts.
-pub fn by_conversion(tx: &mut Tx<'_>, conversion: ConversionId) -> Result<Vec<Shown>, Error> {
-    let rows = tx.query(&BY_CONVERSION, &[conversion.uuid().into()])?;
-    rows.iter()
-        .map(|row| {
-            let id = DeliveryId(row.uuid("delivery_id")?);
-            Ok(Shown {
-                id,
-                postback: row.text("slug")?,
-                status: row.code("status")?,
-                origin: row.code("origin")?,
-                state: row.code("state")?,
-                next_attempt: Timestamp::from_ms(row.int("next_attempt_ms")?),
-                created: Timestamp::from_ms(row.int("created_ms")?),
-                attempts: attempts(tx, id)?,
-            })
-        })
-        .collect()
-}
-
-fn attempts(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
-    let rows = tx.query(&ATTEMPTS, &[id.uuid().into()])?;
-    rows.iter()
-        .map(|row| {
-            Ok(Attempt {
-                started: Timestamp::from_ms(row.int("started_ms")?),
-                elapsed_ms: row.int("elapsed_ms")?,
-                method: row.text("method")?,
-                url: row.text("url")?,
-                body: row.text("body")?,
-                result: row.text("result")?,
-                http_status: row.opt_int("http_status")?.and_then(|status| u16::try_from(status).ok()),
-                answer: row.text("answer")?,
-            })
-        })
-        .collect()
 }
 
 /// How much waits, counted up to 100 000, and since when the oldest has been due.

@@ -116,17 +116,17 @@ pub enum Refusal {
         /// Lowest accepted version.
         wanted: &'static str,
     },
-    /// A durability setting of the PostgreSQL server is off.
-    #[error(
-        "the PostgreSQL server has {name} = {found}: an acknowledged click or conversion could be lost; set it to {wanted}"
-    )]
+    /// A setting of the PostgreSQL server is not as needed.
+    #[error("the PostgreSQL server has {name} = {found}; set it to {wanted}, {why}")]
     Setting {
         /// The server's setting.
         name: &'static str,
         /// Its value as found.
         found: String,
         /// The values accepted.
-        wanted: &'static str,
+        wanted: String,
+        /// What would happen.
+        why: &'static str,
     },
     /// A newer version of this program has changed the schema.
     #[error(
@@ -145,17 +145,21 @@ pub enum Refusal {
     #[error("{} already exists; choose another name", .0.display())]
     FileExists(PathBuf),
     /// The file to restore is not a complete backup.
-    #[error("{} is not an intact backup: {why}", path.display())]
+    #[error("{} is not an intact backup", path.display())]
     NotABackup {
         /// The file.
         path: PathBuf,
         /// What the check found.
-        why: String,
+        #[source]
+        why: Cause,
     },
+    /// The database to back up was never used.
+    #[error("there is nothing to back up: the database has no tables of this program")]
+    NothingToBackUp,
     /// A restore never overwrites.
-    #[error("the target already has data in table {table}; restore into an empty one")]
+    #[error("the target already has a table {table}; restore into a new database")]
     NotEmpty {
-        /// The first table found with a row.
+        /// The first table found.
         table: String,
     },
 }
@@ -189,6 +193,8 @@ pub(crate) enum Mistake {
     Placeholder,
     #[error("an unclosed quote or fragment")]
     Unclosed,
+    #[error("the check of the file found: {0}")]
+    Damaged(String),
     #[error("a worker thread ended before its work")]
     Abandoned,
 }

@@ -2,6 +2,7 @@
 //! batch is being committed. Everybody in a batch waits on the batch's one completion.
 
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,18 +87,14 @@ impl<T> Lane<T> {
             return Err(Error::Overloaded);
         }
         self.queued += 1;
-        match self.batches.back_mut().filter(|batch| batch.items.len() < self.per_batch) {
-            Some(batch) => {
-                batch.items.push(item);
-                Ok((Arc::clone(&batch.done), batch.items.len() - 1))
-            }
-            None => {
-                let batch = Batch::new(vec![item]);
-                let done = Arc::clone(&batch.done);
-                self.batches.push_back(batch);
-                Ok((done, 0))
-            }
+        if let Some(batch) = self.batches.back_mut().filter(|batch| batch.items.len() < self.per_batch) {
+            batch.items.push(item);
+            return Ok((Arc::clone(&batch.done), batch.items.len() - 1));
         }
+        let batch = Batch::new(vec![item]);
+        let done = Arc::clone(&batch.done);
+        self.batches.push_back(batch);
+        Ok((done, 0))
     }
 
     fn pop(&mut self) -> Option<Batch<T>> {
@@ -264,9 +261,10 @@ impl Inbox {
     }
 }
 
-/// What the engine's threads count.
+/// What the engine's threads count. Logs when commits begin to fail and when they work again, not each of them.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
+    failing: AtomicBool,
     commits: AtomicU64,
     rows: AtomicU64,
     failures: AtomicU64,
@@ -280,11 +278,17 @@ impl Meter {
         self.rows.fetch_add(u64::try_from(rows).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.last_commit_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.full.store(false, Ordering::Relaxed);
+        if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("commits work again");
+        }
     }
 
     pub(crate) fn failed(&self, error: &Error) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.full.store(matches!(error, Error::Full(_)), Ordering::Relaxed);
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "commits fail");
+        }
     }
 }
 

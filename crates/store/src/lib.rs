@@ -1,1 +1,39 @@
-//! store
+//! The record: knows SQL and the two databases, and nothing about HTTP, pages, settings or the network.
+//!
+//! Everything goes through a [`Db`]: writes and reads are plain closures over a [`Tx`], clicks are appended to a
+//! log that many callers make durable with one fsync. SQL is written once ([`Statement`]); only `engine` knows
+//! which database runs it.
+
+pub mod advertiser;
+pub mod audit;
+pub mod bell;
+pub mod catalog;
+pub mod click;
+pub mod conversion;
+pub mod delivery;
+pub mod inbound;
+pub mod link;
+pub mod live;
+pub mod network;
+pub mod offer;
+pub mod partner;
+pub mod postback;
+pub mod schema;
+pub mod user;
+
+mod backup;
+mod db;
+mod engine;
+mod error;
+mod inbox;
+mod migrate;
+mod statement;
+mod value;
+
+pub use backup::{Copied, Progress, backup, restore};
+pub use db::{Db, EngineKind, Options, Target, Ticket, Tx};
+pub use error::{Cause, Error, Refusal};
+pub use inbox::Stats;
+pub use migrate::MigrationText;
+pub use statement::{Append, Column, Statement};
+pub use value::{Row, Value};

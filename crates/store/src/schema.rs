@@ -21,6 +21,7 @@ pub fn statements() -> Vec<&'static Statement> {
         click::ALL,
         conversion::ALL,
         delivery::ALL,
+        delivery::SHOWN,
         inbound::ALL,
         link::ALL,
         network::ALL,

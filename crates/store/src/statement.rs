@@ -125,8 +125,8 @@ pub(crate) fn expand(sql: &str, dialect: &Dialect) -> Result<String, Mistake> {
             let text = (dialect.fragment)(name).ok_or_else(|| Mistake::Fragment(name.into()))?;
             out.push_str(text);
             end + 1
-        } else if rest.starts_with('?') {
-            if !rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        } else if let Some(number) = rest.strip_prefix('?') {
+            if !number.starts_with(|c: char| c.is_ascii_digit()) {
                 return Err(Mistake::Placeholder);
             }
             out.push(dialect.placeholder);

@@ -93,6 +93,26 @@ impl Engine {
         rows[0][0].parse().unwrap_or_else(|_| panic!("`{query}` gave {rows:?}"))
     }
 
+    /// Every row of every table, each row as one line, sorted: equal texts are equal databases, whichever engine.
+    /// Of the migrations only their names: their texts differ by engine.
+    pub fn content(&self) -> Vec<String> {
+        let tables = match self {
+            Self::Sqlite(_) => {
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+            }
+            Self::Postgres { .. } => "select tablename from pg_tables where schemaname = 'public'",
+        };
+        let tables = self.sql(tables).into_iter().map(|row| row[0].clone());
+        let mut lines = Vec::new();
+        for table in tables {
+            let columns = if table == "refinery_schema_history" { "version, name" } else { "*" };
+            let rows = self.sql(&format!("select {columns} from {table}"));
+            lines.extend(rows.iter().map(|row| format!("{table}: {}", row.join(" | "))));
+        }
+        lines.sort_unstable();
+        lines
+    }
+
     /// An id as a literal of this engine's SQL.
     pub fn id(&self, id: &str) -> String {
         let hex = Uuid::parse_str(id).expect("an id").simple().to_string();

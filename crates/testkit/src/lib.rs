@@ -15,6 +15,7 @@ pub mod http;
 mod pitlane;
 mod server;
 mod wait;
+pub mod webhook;
 
 pub use engine::{Engine, for_each_engine};
 pub use folder::Folder;

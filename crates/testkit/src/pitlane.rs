@@ -1,8 +1,14 @@
 //! The binary, run as a person runs it.
 
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::{Engine, Server};
+use crate::{Engine, Server, until};
+
+/// The most that a command may take before the test is called broken.
+const AT_MOST: Duration = Duration::from_mins(2);
 
 /// The built binary.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +66,16 @@ impl Pitlane {
     pub fn run_with<S: AsRef<str>>(self, args: &[S], variables: &[(&str, &str)]) -> Ran {
         let mut command = self.command();
         command.args(args.iter().map(AsRef::as_ref)).envs(variables.iter().copied());
-        let output = command.output().unwrap_or_else(|error| panic!("{}: {error}", self.0));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut leash = Leash(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")));
+        let stdout = collect(leash.0.stdout.take().expect("a pipe"));
+        let stderr = collect(leash.0.stderr.take().expect("a pipe"));
+        let status =
+            until(&format!("the end of {command:?}"), AT_MOST, || leash.0.try_wait().expect("a child"));
         Ran {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("standard error is UTF-8"),
+            code: status.code(),
+            stdout: stdout.join().expect("standard output is UTF-8"),
+            stderr: stderr.join().expect("standard error is UTF-8"),
         }
     }
 
@@ -77,8 +88,32 @@ impl Pitlane {
 
     /// Starts `pitlane serve` on a free port and waits until it listens.
     pub fn serve(self, engine: &Engine, args: &[&str]) -> Server {
+        Server::start(self.serve_command(engine, args))
+    }
+
+    /// The command that [`Pitlane::serve`] runs.
+    pub fn serve_command(self, engine: &Engine, args: &[&str]) -> Command {
         let mut command = self.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(engine.database_args()).args(args);
-        Server::start(command)
+        command
     }
+}
+
+/// A command that does not outlive its test, even when it does not end by itself.
+struct Leash(Child);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        // Both fail only for a process that is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).expect("UTF-8");
+        text
+    })
 }

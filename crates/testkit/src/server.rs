@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::until;
 
 /// The most that a start or an end may take before the test is called broken.
-const AT_MOST: Duration = Duration::from_secs(60);
+const AT_MOST: Duration = Duration::from_mins(1);
 /// What the first line of a server says before its URL.
 const LISTENING: &str = "Pitlane is listening on ";
 
@@ -21,7 +21,8 @@ const LISTENING: &str = "Pitlane is listening on ";
 pub struct Server {
     child: Child,
     url: String,
-    stdout: Receiver<String>,
+    // Behind a lock only so that threads of a test can share the server.
+    stdout: Mutex<Receiver<String>>,
     log: Log,
     errors_expected: bool,
 }
@@ -39,6 +40,7 @@ impl Server {
         let kept = log.clone();
         read_lines(errors, move |line| kept.push(line));
         let first = stdout.recv_timeout(AT_MOST).unwrap_or_default();
+        let stdout = Mutex::new(stdout);
         let url = first.strip_prefix(LISTENING).map(str::to_owned);
         let mut server = Self { child, url: String::new(), stdout, log, errors_expected: false };
         server.url = url.unwrap_or_else(|| {
@@ -66,7 +68,8 @@ impl Server {
 
     /// The next line of its standard output after the first.
     pub fn next_line(&self) -> String {
-        self.stdout.recv_timeout(AT_MOST).expect("one more line on standard output")
+        let stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        stdout.recv_timeout(AT_MOST).expect("one more line on standard output")
     }
 
     /// What it has logged until now, line by line.

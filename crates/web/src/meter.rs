@@ -1,10 +1,12 @@
 //! What is counted. The labels are bounded: codes of the wire contract and classes of answers, never a network, a
 //! link or anything that a stranger chooses.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use domain::click::Verdict;
+use domain::time::Timestamp;
 use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 use metrics::{Unit, gauge};
 use store::Stats;
@@ -23,6 +25,8 @@ const COMMIT_FAILURES: &str = "pitlane_commit_failures_total";
 
 /// The counters of the hot path, looked up once: a look-up by name costs more than the click's own decision.
 pub(crate) struct Meter {
+    /// The second of the last line about something that was not recorded.
+    last_loss_s: AtomicI64,
     clicks: Vec<Counter>,
     click_durable: Histogram,
     postback_durable: Histogram,
@@ -34,6 +38,7 @@ impl Meter {
     pub(crate) fn new() -> Self {
         describe();
         Self {
+            last_loss_s: AtomicI64::new(i64::MIN),
             clicks: Verdict::ALL
                 .iter()
                 .map(|verdict| counter!(CLICKS, "verdict" => verdict.code()))
@@ -60,6 +65,18 @@ impl Meter {
     pub(crate) fn postback(&self, code: &str, waited: Duration) {
         counter!(POSTBACKS, "code" => code.to_owned()).increment(1);
         self.postback_durable.record(waited);
+    }
+
+    /// A click or postback was not recorded. It is logged, once a second at most: an overload must not become a flood
+    /// of lines as well.
+    pub(crate) fn not_recorded(&self, what: &'static str, error: &store::Error, at: Timestamp) {
+        if self.last_loss_s.swap(at.seconds(), Ordering::Relaxed) != at.seconds() {
+            tracing::warn!(
+                what,
+                error = error as &dyn std::error::Error,
+                "not recorded; the sender is asked to try again"
+            );
+        }
     }
 
     /// A request was answered.

@@ -49,17 +49,16 @@ pub(crate) async fn receive(
         if head.method == Method::GET { Ok(Bytes::new()) } else { body::read(body, &site.limits).await };
     let catalog = site.app.live.catalog.load_full();
     let received = take_in(&site.app, &catalog, peer, &head, body.as_ref());
-    let id = received.id;
+    let (id, at) = (received.id, received.at);
     let asked = Instant::now();
-    let outcome = record(&site.app, catalog, received).await;
-    match outcome {
+    match record(&site.app, catalog, received).await {
         Ok(outcome) => {
             site.meter.postback(&outcome.code, asked.elapsed());
             let status = body.err().map_or_else(|| status(outcome.answer), Unread::status);
             answer(id, status, &outcome)
         }
         Err(error) => {
-            tracing::warn!(%error, "a postback was not recorded");
+            site.meter.not_recorded("postback", &error, at);
             site.meter.postback(Answer::NotRecorded.code(), asked.elapsed());
             not_recorded(id)
         }
@@ -184,4 +183,49 @@ fn not_recorded(id: InboundId) -> Response<Full<Bytes>> {
 
 fn status(answer: Answer) -> StatusCode {
     StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "pbt_5c1f0a9e7d3b4826";
+
+    /// What is kept of a POST.
+    fn kept(target: &str, content_type: &str, body: &str) -> (String, String) {
+        let request = http::Request::post(target).header(CONTENT_TYPE, content_type).body(()).unwrap();
+        let (head, ()) = request.into_parts();
+        let body = Bytes::from(body.to_owned());
+        let reading = read(&head, Ok(&body));
+        let shown = redact::target(super::target(&head), path_token(&head), reading.secrets());
+        (shown, redact::body(&body, reading.secrets()))
+    }
+
+    #[test]
+    fn no_token_is_kept_however_broken_the_request() {
+        let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+        let cases = [
+            (json, format!(r#"{{"token":"{TOKEN}","cnv_amount":null}}"#)),
+            (json, format!(r#"{{"\u0074oken":"{TOKEN}","cnv_sub_1":"{TOKEN}"}}"#)),
+            (json, format!(r#"{{"token":["{TOKEN}"]}}"#)),
+            (json, format!(r#"{{"token":"{TOKEN}","#)),
+            (json, format!("token={TOKEN}")),
+            (form, format!(r#"{{"token":"{TOKEN}"}}"#)),
+            (form, format!("%74oken={TOKEN}&cnv_sub_1=%zz")),
+            (form, format!("gk_click_id%3Dx%26token%3D{TOKEN}")),
+            (form, format!("token={TOKEN}&token={TOKEN}x&cnv_sub_1={TOKEN}x")),
+            ("text/plain", format!("token={TOKEN}")),
+            ("multipart/form-data", format!("name=\"token\": {TOKEN}")),
+        ];
+        for (content_type, body) in cases {
+            for target in ["/postback", "/postback?token=x", "/api/v1/postback/x"] {
+                let (target, kept) = kept(target, content_type, &body);
+                assert!(!kept.contains(TOKEN) && kept.contains("***"), "{kept}");
+                assert!(target == "/postback" || target.ends_with("***"), "{target}");
+            }
+        }
+        let (target, _) =
+            kept(&format!("/api/v1/postback/{TOKEN}?cnv_sub_1={TOKEN}&%74oken={TOKEN}"), form, "");
+        assert_eq!(target, "/api/v1/postback/***?cnv_sub_1=***&%74oken=***");
+    }
 }

@@ -53,7 +53,7 @@ pub(crate) async fn follow(app: &App, meter: &Meter, peer: IpAddr, head: &Parts)
         return unknown(app, head);
     };
     if recording && let Err(why) = record(app, meter, &hit.click).await {
-        tracing::warn!(error = %why, "a click was not recorded");
+        meter.not_recorded("click", &why, hit.click.id.at());
         meter.click(Verdict::NotRecorded);
         return not_recorded(app, head);
     }
@@ -63,8 +63,8 @@ pub(crate) async fn follow(app: &App, meter: &Meter, peer: IpAddr, head: &Parts)
 /// A hit on a known link, decided and not yet recorded.
 struct Hit {
     click: Click,
-    /// Where the visitor goes; none: nowhere.
-    location: Option<HeaderValue>,
+    /// Where the visitor goes; empty: nowhere.
+    location: HeaderValue,
     /// The parameter to mend, when one is at fault.
     parameter: Option<Cow<'static, str>>,
 }
@@ -84,34 +84,24 @@ fn look(app: &App, peer: IpAddr, head: &Parts) -> Option<Hit> {
     let user_agent = user_agent(&head.headers);
     let random = (app.ambient.random)();
     let destined = Destined { click: id, link, visit: &visit, ip, user_agent: &user_agent, random };
-    let (destination, fell_back) = destination(&decision, &destined);
-    let location = match HeaderValue::from_bytes(destination.as_bytes()) {
-        Ok(_) if destination.is_empty() => None,
-        Ok(location) => Some(location),
-        Err(_) => {
-            // Saving an offer checks this; a link that leads nowhere sendable is no link.
-            tracing::error!(link = %link.id, "the stored destination does not fit into a header");
-            return None;
-        }
-    };
-
-    let mut marks = fell_back;
+    let (destination, mut marks) = destination(&decision, &destined);
+    let location = location(link, &destination)?;
     if is_fetch_ahead(&head.headers) {
         marks = marks.with(Marks::PREFETCH);
     }
+
     let parameter = parameter(decision.verdict, &visit);
-    let given = |param| visit.given(param).map(str::to_owned);
-    let (pub_click_id, pub_member_id) = (given(Param::ClickId), given(Param::MemberId));
-    let parameters = visit.entries().filter(|(param, _)| !matches!(param, Param::ClickId | Param::MemberId));
     let facts = Facts {
         address: Some(ip),
         user_agent: user_agent.into_owned(),
         destination,
         message: decision.message.into_owned(),
-        parameters: parameters.map(|(param, value)| (param, value.to_owned())).collect(),
+        parameters: beside_the_ids(&visit),
     };
-    let click =
-        Click { id, link: link.id, verdict: decision.verdict, marks, pub_click_id, pub_member_id, facts };
+    let given = |param| visit.given(param).map(str::to_owned);
+    let (pub_click_id, pub_member_id) = (given(Param::ClickId), given(Param::MemberId));
+    let verdict = decision.verdict;
+    let click = Click { id, link: link.id, verdict, marks, pub_click_id, pub_member_id, facts };
     Some(Hit { click, location, parameter })
 }
 
@@ -137,6 +127,22 @@ fn destination(decision: &Decision, destined: &Destined<'_>) -> (String, Marks) 
     (url, Marks::default())
 }
 
+/// The destination as a header. Saving an offer makes sure that it fits; a link that still leads nowhere sendable
+/// is no link.
+fn location(link: &Link, destination: &str) -> Option<HeaderValue> {
+    let location = HeaderValue::from_bytes(destination.as_bytes()).ok();
+    if location.is_none() {
+        tracing::error!(link = %link.id, "the stored destination does not fit into a header");
+    }
+    location
+}
+
+/// The parameters that are kept with the click but not looked up by.
+fn beside_the_ids(visit: &Visit<'_>) -> Vec<(Param, String)> {
+    let others = visit.entries().filter(|(param, _)| !matches!(param, Param::ClickId | Param::MemberId));
+    others.map(|(param, value)| (param, value.to_owned())).collect()
+}
+
 /// The parameter that whoever set the link up has to mend.
 fn parameter(verdict: Verdict, visit: &Visit<'_>) -> Option<Cow<'static, str>> {
     match verdict {
@@ -159,12 +165,12 @@ async fn record(app: &App, meter: &Meter, click: &Click) -> Result<(), store::Er
 impl Hit {
     fn answer(self, request: &HeaderMap) -> Response<Full<Bytes>> {
         let click = &self.click;
-        let mut answer = if let Some(location) = self.location {
-            redirect(location)
-        } else {
+        let mut answer = if self.location.is_empty() {
             let (message, id) = (&click.facts.message, click.id);
             Fault::of_click(click.verdict, message, self.parameter.as_deref(), id.uuid(), id.at())
                 .answer(request)
+        } else {
+            redirect(self.location)
         };
         answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(click.verdict.code()));
         answer

@@ -19,13 +19,10 @@ use tokio::{
 
 use crate::{
     canary::Canary,
-    endpoint::{Endpoint, NOW_MS, attempt, client_for, get, quick, read_request, resolving_to},
+    endpoint::{Endpoint, FAR, NOW_MS, attempt, client_for, get, quick, read_request, resolving_to},
 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-
-/// Longer than any test may take; only a test that fails gets there.
-const FAR: Duration = Duration::from_secs(30);
 
 fn impatient() -> Settings {
     Settings {
@@ -299,7 +296,7 @@ async fn a_dripping_body_does_not_undo_the_status() {
         &[&endpoint.address.to_string()],
         Settings { body_timeout: Duration::from_millis(200), ..quick() },
     );
-    let outcome = timeout(FAR, attempt(&client, &endpoint.url("/"))).await.expect("the body is abandoned");
+    let outcome = attempt(&client, &endpoint.url("/")).await;
     assert_eq!(status(&outcome), 200);
     assert!(body_head(outcome).starts_with(b"first"));
 }
@@ -321,7 +318,7 @@ async fn an_endpoint_that_hangs_times_out() {
     let silent = Canary::on(&["127.0.0.1"]);
     let client = client_for(&[&format!("127.0.0.1:{}", silent.port)], impatient());
     let url = format!("http://127.0.0.1:{}/", silent.port);
-    let outcome = timeout(FAR, attempt(&client, &url)).await.expect("the attempt ends");
+    let outcome = attempt(&client, &url).await;
     assert_eq!(failed(&outcome), FailedKind::Timeout);
     assert_eq!(silent.connections(), 1);
 }
@@ -341,7 +338,7 @@ async fn headers_that_drip_time_out() {
         })
         .await;
         let client = client_for(&[&endpoint.address.to_string()], impatient());
-        let outcome = timeout(FAR, attempt(&client, &endpoint.url("/"))).await.expect("the attempt ends");
+        let outcome = attempt(&client, &endpoint.url("/")).await;
         assert_eq!(failed(&outcome), FailedKind::Timeout, "{drip}");
     }
 }
@@ -351,7 +348,7 @@ async fn a_tls_handshake_that_hangs_times_out() {
     let silent = Canary::on(&["127.0.0.1"]);
     let client = client_for(&[&format!("127.0.0.1:{}", silent.port)], impatient());
     let url = format!("https://127.0.0.1:{}/", silent.port);
-    let outcome = timeout(FAR, attempt(&client, &url)).await.expect("the attempt ends");
+    let outcome = attempt(&client, &url).await;
     assert_eq!(failed(&outcome), FailedKind::Timeout);
 }
 
@@ -417,8 +414,7 @@ async fn a_failed_look_up_is_named() {
         (resolving_to(&[]), "the name has no address"),
     ] {
         let client = Client::with_lookup(guard(), impatient(), lookup).unwrap();
-        let outcome =
-            timeout(FAR, attempt(&client, "http://partner.example/")).await.expect("the attempt ends");
+        let outcome = attempt(&client, "http://partner.example/").await;
         assert_eq!(failed(&outcome), FailedKind::Dns);
         assert!(format!("{outcome:?}").contains(says), "{outcome:?}");
     }

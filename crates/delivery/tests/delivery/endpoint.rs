@@ -22,6 +22,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// Longer than any attempt may take; only a test that fails gets there.
+pub(crate) const FAR: Duration = Duration::from_secs(20);
+
 /// 2026-11-22 00:00:00 UTC.
 pub(crate) const NOW_MS: i64 = 1_795_305_600_000;
 
@@ -146,10 +149,10 @@ pub(crate) fn get(url: &str) -> Outgoing {
 
 /// What a worker does with a URL from a template: read it, send it.
 pub(crate) async fn attempt(client: &Client, url: &str) -> Outcome {
-    match parse_url(url) {
-        Ok(url) => {
-            client.send(Outgoing { method: Method::Get, url, headers: HeaderMap::new() }, NOW_MS).await
-        }
-        Err(refused) => Outcome::Refused(refused),
-    }
+    let url = match parse_url(url) {
+        Ok(url) => url,
+        Err(refused) => return Outcome::Refused(refused),
+    };
+    let outgoing = Outgoing { method: Method::Get, url, headers: HeaderMap::new() };
+    tokio::time::timeout(FAR, client.send(outgoing, NOW_MS)).await.expect("an attempt ends")
 }

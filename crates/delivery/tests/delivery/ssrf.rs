@@ -5,17 +5,18 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use delivery::{
-    client::{Client, Lookup, Outcome},
+    client::{Client, Lookup, Outcome, Settings},
     guard::{Guard, parse_url},
 };
 use proptest::prelude::*;
 
 use crate::{
     canary::Canary,
-    endpoint::{attempt, get, quick, rules},
+    endpoint::{attempt, get, rules},
 };
 
 /// First, last and notable addresses of every IPv4 range.
@@ -342,15 +343,16 @@ fn hostile_dns() -> Lookup {
     })
 }
 
-fn client_on(port: u16, allow: &[&str]) -> Client {
-    let guard = Guard::public().on_ports([80, 443, port]).allowing(rules(allow));
-    Client::with_lookup(guard, quick(), hostile_dns()).unwrap()
+/// A connection that should not be is soon given up, so that a broken guard is a failure and not a long wait.
+fn impatient() -> Settings {
+    Settings { total_timeout: Duration::from_millis(200), ..Settings::default() }
 }
 
 #[tokio::test]
 async fn no_url_reaches_an_address_that_is_not_public() {
     let canary = Canary::everywhere();
-    let client = client_on(canary.port, &[]);
+    let guard = Guard::public().on_ports([80, 443, canary.port]);
+    let client = Client::with_lookup(guard, impatient(), hostile_dns()).unwrap();
     let cases = cases(canary.port);
     assert!(cases.len() >= 200, "{} cases", cases.len());
 
@@ -373,10 +375,8 @@ async fn no_url_reaches_an_address_that_is_not_public() {
 #[tokio::test]
 async fn the_canaries_hear_what_is_allowed() {
     let canary = Canary::everywhere();
-    let mut settings = quick();
-    settings.total_timeout = std::time::Duration::from_millis(100);
     let guard = Guard::public().allowing(rules(&["0.0.0.0/8", "127.0.0.0/8"]));
-    let client = Client::with_lookup(guard, settings, hostile_dns()).unwrap();
+    let client = Client::with_lookup(guard, impatient(), hostile_dns()).unwrap();
     for host in
         ["127.0.0.1", "127.0.0.2", "127.1.2.3", "2130706433", "0", "[::ffff:7f00:1]", &named("127.0.0.1")]
     {

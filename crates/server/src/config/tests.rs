@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use store::Target;
 
-use super::{DEFAULTS, Effective, Error, KEYS, Layer, load, nearest};
+use super::{DEFAULTS, Effective, Error, KEYS, Layer, load_from, nearest};
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
 }
 
 fn from_environment(pairs: &[(&str, &str)]) -> Result<Effective, Error> {
-    load(None, Layer::default(), environment(pairs))
+    load_from(None, Layer::default(), environment(pairs))
 }
 
 /// A file of this test alone, removed at its end.
@@ -26,7 +26,7 @@ impl TextFile {
     }
 
     fn load(&self) -> Result<Effective, Error> {
-        load(Some(&self.0), Layer::default(), [])
+        load_from(Some(&self.0), Layer::default(), [])
     }
 
     /// The error without the file's name in front.
@@ -68,7 +68,7 @@ fn a_flag_counts_more_than_the_environment_than_the_file_than_the_default() {
     let file = TextFile::new("# own\n\nlog_format = \"json\"\nlog_level = \"warn\"\nmetrics = false\n");
     let flags = Layer { log_format: Some("text".parse().unwrap()), ..Layer::default() };
     let variables = environment(&[("PITLANE_LOG_FORMAT", "auto"), ("PITLANE_LOG_LEVEL", "debug")]);
-    let effective = load(Some(&file.0), flags, variables).unwrap();
+    let effective = load_from(Some(&file.0), flags, variables).unwrap();
     let place = |line: usize| format!("{}:{line}", file.0.display());
     assert_eq!(shown(&effective, "log_format"), ("text", "--log-format".to_owned()));
     assert_eq!(shown(&effective, "log_level"), ("debug", "PITLANE_LOG_LEVEL".to_owned()));
@@ -84,7 +84,8 @@ fn a_variable_names_the_configuration_file() {
     let effective = from_environment(&[("PITLANE_CONFIG", path)]).unwrap();
     assert_eq!(shown(&effective, "listen").0, "127.0.0.1:1");
     let other = TextFile::new("listen = \"127.0.0.1:2\"\n");
-    let effective = load(Some(&other.0), Layer::default(), environment(&[("PITLANE_CONFIG", path)])).unwrap();
+    let effective =
+        load_from(Some(&other.0), Layer::default(), environment(&[("PITLANE_CONFIG", path)])).unwrap();
     assert_eq!(shown(&effective, "listen").0, "127.0.0.1:2");
 }
 
@@ -103,7 +104,7 @@ fn a_wrong_file_is_told_by_line_and_column() {
         ("database_readers = -1", ":1:20: `database_readers`: -1 is not from 1 to 256"),
         (
             "log_level = \"loud\"",
-            ":1:13: `log_level`: `loud` is no log level; write error, warn, info, debug or trace, or info,delivery=debug",
+            ":1:13: `log_level`: `loud` is no log level; write error, warn, info, debug",
         ),
         ("log_format = \"xml\"", ":1:14: `log_format`: `xml` is not a log format; write auto, json or text"),
         (
@@ -129,7 +130,7 @@ fn a_list_entry_is_told_by_its_own_place() {
 
 #[test]
 fn an_absent_file_is_named() {
-    let error = load(Some(Path::new("/nowhere/pitlane.toml")), Layer::default(), []).unwrap_err();
+    let error = load_from(Some(Path::new("/nowhere/pitlane.toml")), Layer::default(), []).unwrap_err();
     assert_eq!(error.to_string(), "cannot read /nowhere/pitlane.toml");
 }
 
@@ -202,19 +203,21 @@ fn the_database_is_the_one_whose_source_counts_more() {
     let file = TextFile::new("database = \"postgres://h/d\"\n");
     assert_eq!(file.load().unwrap().target, postgres());
     let flags = Layer { data: Some("here".parse().unwrap()), ..Layer::default() };
-    assert_eq!(load(Some(&file.0), flags.clone(), []).unwrap().target, sqlite("here"));
+    assert_eq!(load_from(Some(&file.0), flags.clone(), []).unwrap().target, sqlite("here"));
     let both = environment(&[("PITLANE_DATA", "there"), ("PITLANE_DATABASE", "postgres://h/d")]);
-    assert_eq!(load(None, flags, both.clone()).unwrap().target, sqlite("here"));
-    let error = load(None, Layer::default(), both).unwrap_err().to_string();
+    assert_eq!(load_from(None, flags, both.clone()).unwrap().target, sqlite("here"));
+    let error = load_from(None, Layer::default(), both).unwrap_err().to_string();
     assert!(error.contains("PITLANE_DATA") && error.contains("PITLANE_DATABASE"), "{error}");
     assert_eq!(from_environment(&[]).unwrap().target, sqlite("pitlane-data"));
 }
 
 #[test]
 fn a_public_url_is_an_address_without_a_path() {
-    let public = |text| from_environment(&[("PITLANE_PUBLIC_URL", text)]);
-    assert_eq!(public("https://T.example/").unwrap().settings.public_url.get(), Some("https://t.example"));
-    assert_eq!(public("").unwrap().settings.public_url.get(), None);
+    let public = |text: &str| from_environment(&[("PITLANE_PUBLIC_URL", text)]);
+    for good in ["https://t.example", "http://127.0.0.1:8080", "https://api.{network}.t.example:444"] {
+        assert_eq!(public(&format!("{good}/")).unwrap().settings.base_url(), good);
+    }
+    assert_eq!(public("").unwrap().settings.base_url(), "http://127.0.0.1:8080");
     for bad in
         ["t.example", "ftp://t.example", "https://t.example/x", "https://t.example/?q", "https://u@t.example"]
     {

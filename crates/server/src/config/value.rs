@@ -226,13 +226,14 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// The address under which the outside world reaches this server, without a slash at its end; or empty for none.
+/// `{network}` in it stands for a network's label.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublicUrl(Option<String>);
+pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
     /// The address; none when empty.
     pub(crate) fn get(&self) -> Option<&str> {
-        self.0.as_deref()
+        (!self.0.is_empty()).then_some(self.0.as_str())
     }
 }
 
@@ -240,22 +241,25 @@ impl FromStr for PublicUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Ok(Self(None));
+        let own = text.trim_end_matches('/');
+        if own.is_empty() {
+            return Ok(Self(String::new()));
         }
-        let shape = "write it as https://track.example.com";
-        let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL ({error}); {shape}"))?;
-        let plain = url.query().is_none() && url.fragment().is_none() && url.path() == "/";
+        let shape = "write it as https://track.example.com or https://api.{network}.example.com";
+        let named = own.replace("{network}", "network");
+        let url = Url::parse(&named).map_err(|error| format!("`{text}` is not a URL ({error}); {shape}"))?;
+        // What the parser would write differently has a path, a user name or worse in it.
+        let plain = url.as_str().strip_suffix('/') == Some(named.as_str());
         if !matches!(url.scheme(), "http" | "https") || !plain || !url.username().is_empty() {
             return Err(format!("`{text}` is not a plain http or https address; {shape}"));
         }
-        Ok(Self(Some(url.as_str().trim_end_matches('/').to_owned())))
+        Ok(Self(own.to_owned()))
     }
 }
 
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.get().unwrap_or_default())
+        f.write_str(&self.0)
     }
 }
 

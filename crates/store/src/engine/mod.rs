@@ -3,8 +3,10 @@
 mod postgres;
 mod sqlite;
 
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::backup::{Copied, Progress};
 use crate::db::{EngineKind, Options, Target};
 use crate::error::{Error, Mistake};
 use crate::inbox::{Completion, Inbox};
@@ -43,10 +45,41 @@ pub(crate) fn start(
     append: &'static Append,
     inbox: &Arc<Inbox>,
 ) -> Result<Arc<Completion>, Error> {
-    match target {
+    on_own_thread(|| match target {
         Target::Sqlite { dir } => sqlite::start(dir, options, migrations, append, inbox),
         Target::Postgres { url } => postgres::start(url, options, migrations, append, inbox),
-    }
+    })
+}
+
+/// Writes the database into the empty file `part`.
+pub(crate) fn dump(
+    target: &Target,
+    part: &Path,
+    migrations: &[MigrationText],
+    progress: Progress<'_>,
+) -> Result<Vec<Copied>, Error> {
+    on_own_thread(|| match target {
+        Target::Sqlite { dir } => sqlite::dump(dir, part, migrations, progress),
+        Target::Postgres { url } => postgres::dump(url, part, migrations, progress),
+    })
+}
+
+/// Fills the empty database from a backup.
+pub(crate) fn load(
+    target: &Target,
+    file: &Path,
+    migrations: &[MigrationText],
+    progress: Progress<'_>,
+) -> Result<Vec<Copied>, Error> {
+    on_own_thread(|| match target {
+        Target::Sqlite { dir } => sqlite::load(dir, file, migrations, progress),
+        Target::Postgres { url } => postgres::load(url, file, migrations, progress),
+    })
+}
+
+/// The PostgreSQL client blocks on a runtime of its own, which is not allowed on a thread of the caller's.
+fn on_own_thread<R: Send>(work: impl FnOnce() -> Result<R, Error> + Send) -> Result<R, Error> {
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or(Err(Error::Closed)))
 }
 
 /// The threads of one engine.

@@ -1,6 +1,6 @@
 //! A fresh database for each test, on each engine, and the small schema that these tests use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use postgres::NoTls;
@@ -33,7 +33,8 @@ pub(crate) static NEW: Statement =
     Statement::new("counter.new", "insert into counter (name, value) values (?1, ?2)");
 pub(crate) static GET: Statement =
     Statement::new("counter.get", "select value from counter where name = ?1 {for_update}");
-pub(crate) static READ: Statement = Statement::new("counter.read", "select value from counter where name = ?1");
+pub(crate) static READ: Statement =
+    Statement::new("counter.read", "select value from counter where name = ?1");
 pub(crate) static COUNT: Statement = Statement::new("log.count", "select count(*) as n from log");
 pub(crate) static ROWS: Statement = Statement::new("log.rows", "select id, seq, sub from log order by seq");
 pub(crate) static EMPTY: Statement = Statement::new("log.empty", "delete from log");
@@ -78,6 +79,11 @@ impl World {
         matches!(self.target, Target::Sqlite { .. })
     }
 
+    /// A folder that no other test uses; made by SQLite only.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The SQLite file.
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.join("pitlane.db")
@@ -87,7 +93,7 @@ impl World {
     pub(crate) fn behind(&self, sql: &str) {
         match &self.target {
             Target::Sqlite { .. } => {
-                rusqlite::Connection::open(self.file()).unwrap().execute_batch(sql).unwrap()
+                rusqlite::Connection::open(self.file()).unwrap().execute_batch(sql).unwrap();
             }
             Target::Postgres { url } => execute(url.clone(), sql.to_owned()),
         }
@@ -115,8 +121,37 @@ impl World {
         release
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// Ends every connection to this PostgreSQL database, as a restart of the server does.
+    pub(crate) fn terminate(&self) {
+        let all = "select pg_terminate_backend(pid) from pg_stat_activity where datname";
+        admin(format!("{all} = '{}'", self.name));
+    }
+
+    /// Lets nobody connect to this PostgreSQL database, or everybody again.
+    pub(crate) fn allow(&self, connections: bool) {
+        admin(format!("alter database {} allow_connections {connections}", self.name));
+    }
+
+    /// Sets a PostgreSQL setting for this database.
+    pub(crate) fn set(&self, setting: &str) {
+        admin(format!("alter database {} set {setting}", self.name));
+    }
+
+    /// The single bigint that `sql` finds, behind the store's back.
+    pub(crate) fn look(&self, sql: &str) -> i64 {
+        match &self.target {
+            Target::Sqlite { .. } => {
+                rusqlite::Connection::open(self.file()).unwrap().query_one(sql, [], |row| row.get(0)).unwrap()
+            }
+            Target::Postgres { url } => {
+                let (url, sql) = (url.clone(), sql.to_owned());
+                let run = move || {
+                    let mut client = postgres::Client::connect(&url, NoTls).unwrap();
+                    client.query_one(&sql, &[]).unwrap().get(0)
+                };
+                std::thread::spawn(run).join().unwrap()
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::link::Link;
+use crate::engine::Verbs;
 use crate::error::Error;
 use crate::inbox::{Inbox, Refused};
 use crate::statement::Append;
@@ -19,10 +20,7 @@ pub(super) fn run(mut link: Link, inbox: &Inbox, append: &'static Append) {
         let outcome = place(&mut link, append, &batch.items, 0, deadline, &mut refused);
         match &outcome {
             Ok(()) => inbox.meter.committed(batch.items.len() - refused.len(), started.elapsed()),
-            Err(error) => {
-                inbox.meter.failed(error);
-                tracing::warn!(%error, rows = batch.items.len(), "a batch of the click log failed");
-            }
+            Err(error) => inbox.meter.failed(error),
         }
         batch.finish(outcome.map(|()| refused));
     }
@@ -52,7 +50,7 @@ fn place(
     }
 }
 
-/// One `COPY`, again while nothing of it can have been committed.
+/// One transaction with one `COPY`, again while nothing of it can have been committed.
 fn copy(
     link: &mut Link,
     append: &'static Append,
@@ -60,7 +58,7 @@ fn copy(
     deadline: Instant,
 ) -> Result<(), Error> {
     loop {
-        match link.session().and_then(|mut session| session.copy(append, rows)) {
+        match attempt(link, append, rows) {
             Err(error @ Error::Unavailable(_)) => {
                 link.drop_connection();
                 if Instant::now() + PAUSE > deadline {
@@ -73,6 +71,18 @@ fn copy(
                 return Err(error);
             }
             ended => return ended,
+        }
+    }
+}
+
+fn attempt(link: &mut Link, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
+    let mut session = link.session()?;
+    session.run("begin")?;
+    match session.append(append, rows) {
+        Ok(()) => session.commit(),
+        Err(error) => {
+            link.roll_back();
+            Err(error)
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, Config};
 
+use super::connect;
 use super::session::{Prepared, Session};
-use super::{classify, connect};
 use crate::error::Error;
 
 /// After a refused connection the next attempt waits this long, so that a queue of work fails fast.
@@ -47,6 +47,14 @@ impl Link {
         self.client = None;
     }
 
+    /// A connection that cannot even roll back is given up, which undoes the transaction as well.
+    pub(super) fn roll_back(&mut self) {
+        let undone = self.session().and_then(|mut session| session.run("rollback"));
+        if undone.is_err() {
+            self.drop_connection();
+        }
+    }
+
     fn reconnect(&mut self) -> Result<Client, Error> {
         if let Some((at, error)) = &self.refused
             && at.elapsed() < PAUSE
@@ -65,7 +73,7 @@ impl Link {
         let settings = format!(
             "set statement_timeout = {timeout_ms}; set idle_in_transaction_session_timeout = {timeout_ms}"
         );
-        client.batch_execute(&settings).map_err(|error| classify("connect", error))?;
+        client.batch_execute(&settings).map_err(|error| Error::Unavailable(Arc::new(error)))?;
         Ok(client)
     }
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL: threads with a connection each; closures are transactions, clicks go in by binary `COPY`.
 
 mod appender;
+mod archive;
 mod link;
 mod session;
 mod worker;
@@ -13,6 +14,7 @@ use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
+pub(super) use self::archive::{dump, load};
 use self::link::Link;
 use self::worker::Kind;
 use super::Crew;
@@ -52,11 +54,7 @@ pub(super) fn start(
     inbox: &Arc<Inbox>,
 ) -> Result<Arc<Completion>, Error> {
     let config = Arc::new(address(url)?);
-    // The client blocks on a runtime of its own, which is not allowed inside the caller's.
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| migrate(&config, migrations));
-        first.join().unwrap_or_else(|_| Err(Error::Closed))
-    })?;
+    migrate(&config, migrations)?;
     let crew = Crew::new();
     for (kind, name, count, timeout) in [
         (Kind::Write, "writer", options.writers.max(1), options.write_timeout),
@@ -78,10 +76,14 @@ fn address(url: &str) -> Result<Config, Error> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(PATIENCE);
     }
-    if config.get_tcp_user_timeout().is_none()
-        && config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
-    {
-        config.tcp_user_timeout(SILENCE);
+    if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))) {
+        // A server that vanished without a word must not hold a caller for the system's two hours.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE);
+        }
+        if config.get_keepalives_interval().is_none() {
+            config.keepalives_idle(SILENCE).keepalives_interval(SILENCE / 5);
+        }
     }
     if config.get_application_name().is_none() {
         config.application_name("pitlane");
@@ -89,59 +91,68 @@ fn address(url: &str) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// What the server must have: acknowledged means durable, and text is UTF-8.
+const SETTINGS: [(&str, &[&str], &str); 3] = [
+    (
+        "synchronous_commit",
+        &["on", "remote_write", "remote_apply"],
+        "otherwise acknowledged clicks could be lost",
+    ),
+    ("fsync", &["on"], "otherwise acknowledged clicks could be lost"),
+    ("server_encoding", &["UTF8"], "otherwise names could not be stored"),
+];
+
 /// A connection to a server whose commits are durable. Unencrypted: use a socket or a trusted network.
 fn connect(config: &Config) -> Result<Client, Error> {
-    let mut client = config.connect(NoTls).map_err(|error| classify("connect", error))?;
-    for (name, wanted) in [("synchronous_commit", "on, remote_write or remote_apply"), ("fsync", "on")] {
-        let row =
-            client.query_one(&format!("show {name}"), &[]).map_err(|error| classify("connect", error))?;
-        let found: String = row.try_get(0).map_err(|error| classify("connect", error))?;
-        if !wanted.split([',', ' ']).any(|accepted| accepted == found) {
-            return Err(Refusal::Setting { name, found, wanted }.into());
+    let unreachable = |error| Error::Unavailable(Arc::new(error));
+    let mut client = config.connect(NoTls).map_err(unreachable)?;
+    for (name, wanted, why) in SETTINGS {
+        let row = client.query_one(&format!("show {name}"), &[]).map_err(unreachable)?;
+        let found: String = row.try_get(0).map_err(unreachable)?;
+        if !wanted.contains(&found.as_str()) {
+            return Err(Refusal::Setting { name, found, wanted: wanted.join(" or "), why }.into());
         }
     }
     Ok(client)
 }
 
-/// Brings the schema up to date. The lock lets several nodes start at once; it goes with the connection.
 fn migrate(config: &Config, migrations: &[MigrationText]) -> Result<(), Error> {
+    migrate::apply(&mut alone(config)?, migrations, &DIALECT)
+}
+
+/// A connection with the right to change the schema, one node at a time; the lock goes with the connection.
+fn alone(config: &Config) -> Result<Client, Error> {
     let mut client = connect(config)?;
     let lock = format!("set lock_timeout = '60s'; select pg_advisory_lock({MIGRATION_LOCK})");
-    client.batch_execute(&lock).map_err(|error| classify("connect", error))?;
-    migrate::apply(&mut client, migrations, &DIALECT)
+    client.batch_execute(&lock).map_err(|error| classify("migrate", error))?;
+    Ok(client)
 }
 
 /// True when the connection is of no more use, whatever else the error says.
 fn is_lost(error: &postgres::Error) -> bool {
-    match error.code() {
-        // 08: connection, 57P: shutdown; a standby after a failover refuses writes.
-        Some(code) => {
-            code.code().starts_with("08")
-                || code.code().starts_with("57P")
-                || *code == SqlState::READ_ONLY_SQL_TRANSACTION
-                || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
-        }
-        None => {
-            let source = std::error::Error::source(error);
-            error.is_closed() || source.is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-        }
-    }
+    let Some(answer) = error.as_db_error() else {
+        let source = std::error::Error::source(error);
+        return error.is_closed() || source.is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+    };
+    let code = answer.code();
+    // 08: connection, 57P: shutdown; a standby after a failover refuses writes.
+    code.code().starts_with("08")
+        || code.code().starts_with("57P")
+        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+        // A newer node changed the schema under a prepared statement; a new connection prepares it again.
+        || answer.routine() == Some("RevalidateCachedQuery")
 }
 
 /// What an error of the server or the driver means for a caller.
 fn classify(statement: &'static str, error: postgres::Error) -> Error {
-    if is_lost(&error) {
-        return Error::Unavailable(Arc::new(error));
-    }
+    let lost = is_lost(&error);
     let code = error.code().cloned();
     let source = Arc::new(error);
-    let Some(code) = code else {
-        return match statement {
-            "connect" => Error::Unavailable(source),
-            _ => Error::Bug { statement, source },
-        };
-    };
-    match code.code() {
+    if lost {
+        return Error::Unavailable(source);
+    }
+    match code.as_ref().map_or("", SqlState::code) {
         "40001" | "40P01" => Error::Contended(source),
         "23505" => Error::Conflict { statement, source },
         "53100" => Error::Full(source),

@@ -10,7 +10,7 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::private::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-use super::{DIALECT, classify, is_lost};
+use super::{DIALECT, classify};
 use crate::engine::{MAX_ROWS, Verbs, too_many_rows};
 use crate::error::{Error, Mistake};
 use crate::statement::{Append, Column, Statement, expand};
@@ -42,7 +42,10 @@ impl<'c> Session<'c> {
 
     /// The commit. When the connection breaks here, the server may have committed or not.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
-        self.client.batch_execute("commit").map_err(|error| in_doubt("commit", error))
+        self.client.batch_execute("commit").map_err(|error| match classify("commit", error) {
+            Error::Unavailable(source) => Error::Unknown(source),
+            other => other,
+        })
     }
 
     fn compile(&mut self, name: &'static str, sql: &str) -> Result<Prepared, Error> {
@@ -76,8 +79,9 @@ impl<'c> Session<'c> {
         Ok(prepared)
     }
 
-    /// Sends rows as one `COPY`. Outside a transaction its end is a commit, and may be in doubt.
-    pub(super) fn copy(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
+    /// Sends rows as one binary `COPY`, inside a transaction that the caller commits. Outside of one it would not be
+    /// safe: the driver reports its end when the server has read the rows, which is before they are committed.
+    fn copy(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
         let fail = |error| classify(append.name, error);
         let key = std::ptr::from_ref(append).addr();
         let copy = || Ok(format!("copy {} ({}) from stdin binary", append.table, append.column_list()));
@@ -88,13 +92,8 @@ impl<'c> Session<'c> {
         for row in rows {
             writer.write_raw(row.iter()).map_err(fail)?;
         }
-        writer.finish().map(drop).map_err(|error| in_doubt(append.name, error))
+        writer.finish().map(drop).map_err(fail)
     }
-}
-
-/// An error of a step that commits: a lost connection says nothing about the outcome.
-fn in_doubt(statement: &'static str, error: postgres::Error) -> Error {
-    if is_lost(&error) { Error::Unknown(Arc::new(error)) } else { classify(statement, error) }
 }
 
 fn sql_type(column: Column) -> Type {
@@ -128,11 +127,7 @@ impl Verbs for Session<'_> {
     }
 
     fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
-        // Inside a transaction the end of the `COPY` commits nothing, so a loss is not in doubt.
-        self.copy(append, rows).map_err(|error| match error {
-            Error::Unknown(source) => Error::Unavailable(source),
-            other => other,
-        })
+        self.copy(append, rows)
     }
 
     fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {

@@ -40,20 +40,23 @@ pub(super) fn run(kind: Kind, mut link: Link, inbox: &Inbox) {
         let Some(mut batch) = next else { return };
         let started = Instant::now();
         let deadline = batch.queued_at + PATIENCE;
-        let outcome =
-            batch.items.iter_mut().try_for_each(|job| settle(kind, &mut link, &mut **job, deadline));
-        if kind == Kind::Write {
-            match &outcome {
-                Ok(()) => inbox.meter.committed(0, started.elapsed()),
-                Err(error) => inbox.meter.failed(error),
+        let mut outcome = Ok(());
+        // One closure: this engine's batches have no more, because each is a transaction.
+        for job in &mut batch.items {
+            let ended = settle(kind, &mut link, &mut **job, deadline);
+            match (&ended, kind) {
+                (Ok(Ended::Committed), Kind::Write) => inbox.meter.committed(0, started.elapsed()),
+                (Err(error), Kind::Write) => inbox.meter.failed(error),
+                _ => {}
             }
+            outcome = outcome.and(ended.map(drop));
         }
         batch.finish(outcome.map(|()| Vec::new()));
     }
 }
 
 /// Runs one closure to its end. An error means that its own result does not count.
-fn settle(kind: Kind, link: &mut Link, job: &mut dyn Job, deadline: Instant) -> Result<(), Error> {
+fn settle(kind: Kind, link: &mut Link, job: &mut dyn Job, deadline: Instant) -> Result<Ended, Error> {
     let mut reruns = 0;
     loop {
         match attempt(kind, link, job) {
@@ -78,30 +81,28 @@ fn settle(kind: Kind, link: &mut Link, job: &mut dyn Job, deadline: Instant) -> 
     }
 }
 
-fn attempt(kind: Kind, link: &mut Link, job: &mut dyn Job) -> Result<(), Error> {
+/// How a transaction ended when its closure had the last word.
+enum Ended {
+    Committed,
+    Undone,
+}
+
+fn attempt(kind: Kind, link: &mut Link, job: &mut dyn Job) -> Result<Ended, Error> {
     let mut session = link.session()?;
     session.run(kind.begin())?;
     match job.run(&mut session) {
-        End::Keep => session.commit(),
+        End::Keep => session.commit().map(|()| Ended::Committed),
         End::Undo => {
-            roll_back(link);
-            Ok(())
+            link.roll_back();
+            Ok(Ended::Undone)
         }
         End::Fault(error) => {
-            roll_back(link);
+            link.roll_back();
             match error {
                 Error::Contended(_) | Error::Unavailable(_) => Err(error),
                 // The closure has had its say about the others.
-                _ => Ok(()),
+                _ => Ok(Ended::Undone),
             }
         }
-    }
-}
-
-/// A connection that cannot even roll back is given up, which undoes the transaction as well.
-fn roll_back(link: &mut Link) {
-    let undone = link.session().and_then(|mut session| session.run("rollback"));
-    if undone.is_err() {
-        link.drop_connection();
     }
 }

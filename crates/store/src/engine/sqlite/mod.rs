@@ -1,17 +1,19 @@
 //! SQLite: one writer thread with group commit, several readers, one file.
 
+mod archive;
 mod reader;
 mod session;
 mod writer;
 
-use std::fs::{File, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+pub(super) use self::archive::{Archive, Table, dump, load};
 use super::Crew;
 use crate::db::Options;
 use crate::error::{Error, Refusal};
@@ -24,8 +26,8 @@ const FILE: &str = "pitlane.db";
 /// The first version without the WAL-reset bug, which could damage a database.
 const MIN_VERSION: (i32, &str) = (3_051_003, "3.51.3");
 
-/// How long another process may take for the schema.
-const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+/// How long another process may take to bring the schema up to date.
+const START_WAIT: Duration = Duration::from_mins(1);
 
 /// Size to which the WAL file is cut after a checkpoint that emptied it, in bytes.
 const WAL_KEPT: i64 = 64 << 20;
@@ -54,9 +56,14 @@ pub(super) fn start(
     if ffi::SQLITE_VERSION_NUMBER < MIN_VERSION.0 {
         return Err(Refusal::SqliteVersion { found: rusqlite::version(), wanted: MIN_VERSION.1 }.into());
     }
-    let crew = Crew::new();
+    // Other processes that start at the same moment wait until the file has its mode and its schema.
+    let alone = lock(dir)?;
+    make_file(&file)?;
     let mut connection = connect(&file, options)?;
-    migrate(&mut connection, dir, migrations)?;
+    migrate::apply(&mut connection, migrations, &DIALECT)?;
+    drop(alone);
+
+    let crew = Crew::new();
     let writer_inbox = Arc::clone(inbox);
     crew.spawn("writer", move || writer::run(connection, &writer_inbox, append))?;
     for number in 0..options.readers.max(1) {
@@ -67,10 +74,10 @@ pub(super) fn start(
     Ok(Arc::clone(&crew.ended))
 }
 
-/// Brings the schema up to date, one process at a time.
-fn migrate(connection: &mut Connection, dir: &Path, migrations: &[MigrationText]) -> Result<(), Error> {
+/// Holds the data folder for this process until the result is dropped.
+fn lock(dir: &Path) -> Result<File, Error> {
     let folder = File::open(dir).map_err(|error| Error::file(dir, error))?;
-    let until = Instant::now() + MIGRATION_WAIT;
+    let until = Instant::now() + START_WAIT;
     while let Err(error) = folder.try_lock() {
         match error {
             TryLockError::Error(error) => return Err(Error::file(dir, error)),
@@ -78,8 +85,7 @@ fn migrate(connection: &mut Connection, dir: &Path, migrations: &[MigrationText]
             TryLockError::WouldBlock => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-    // The lock goes with the open folder, at the end of this function.
-    migrate::apply(connection, migrations, &DIALECT)
+    Ok(folder)
 }
 
 /// Makes the data folder, readable by nobody else because the file holds secrets.
@@ -89,10 +95,15 @@ fn make_folder(dir: &Path) -> Result<PathBuf, Error> {
     Ok(dir.join(FILE))
 }
 
+/// Makes the file with the same right; SQLite gives its log the right of the file.
+fn make_file(file: &Path) -> Result<(), Error> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
+    made.map(drop).map_err(|error| Error::file(file, error))
+}
+
 /// Opens the file and makes sure that what is acknowledged is durable.
 fn connect(file: &Path, options: &Options) -> Result<Connection, Error> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(|error| classify("open", error))?;
     configure(&connection, options).map_err(|error| classify("open", error))?;
     verify(&connection)?;
@@ -171,4 +182,36 @@ fn classify(statement: &'static str, error: rusqlite::Error) -> Error {
 fn stop(error: &rusqlite::Error) -> ! {
     tracing::error!(%error, "the disk did not confirm a write; stopping, because only a restart shows what is durable");
     std::process::abort()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_did_not_take_is_refused() {
+        let dir = std::env::temp_dir().join(format!("pitlane_pragma_{}", uuid::Uuid::new_v4().simple()));
+        let file = make_folder(&dir).unwrap();
+        make_file(&file).unwrap();
+        let connection = connect(&file, &Options::default()).unwrap();
+        for (pragma, value, shown) in [
+            (
+                "synchronous",
+                "normal",
+                "SQLite has synchronous = 1, but acknowledged data is only safe with 2",
+            ),
+            ("mmap_size", "4096", "SQLite has mmap_size = 4096, but acknowledged data is only safe with 0"),
+            (
+                "journal_mode",
+                "delete",
+                "SQLite has journal_mode = delete, but acknowledged data is only safe with wal",
+            ),
+        ] {
+            configure(&connection, &Options::default()).unwrap();
+            verify(&connection).unwrap();
+            connection.pragma_update(None, pragma, value).unwrap();
+            assert_eq!(verify(&connection).unwrap_err().to_string(), shown);
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

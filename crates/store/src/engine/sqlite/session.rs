@@ -35,7 +35,7 @@ impl<'c> Session<'c> {
 
     fn compile(&self, name: &'static str, sql: &str) -> Result<Prepared<'c>, Error> {
         let statement = self.connection.prepare(sql).map_err(|error| classify(name, error))?;
-        let names = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names = statement.column_names().map(str::to_owned).collect();
         Ok(Prepared { statement, columns: Arc::new(Columns { statement: name, names }) })
     }
 
@@ -111,7 +111,7 @@ impl Verbs for Session<'_> {
     }
 }
 
-fn value(found: ValueRef<'_>, columns: &Columns, index: usize) -> Result<Value, Error> {
+pub(super) fn value(found: ValueRef<'_>, columns: &Columns, index: usize) -> Result<Value, Error> {
     let odd = |found| {
         let column = columns.names.get(index).cloned().unwrap_or_default();
         Error::bug(

@@ -29,6 +29,7 @@ pub(super) fn run(mut connection: Connection, inbox: &Inbox, append: &'static Ap
         tracing::error!(%error, "the writer cannot watch its log");
         return;
     }
+    let mut checkpoints_fail = false;
     let mut writer = Writer { session: Session::new(&connection), append };
     while let Some((mut writes, rows)) = inbox.next_commit() {
         let started = Instant::now();
@@ -41,13 +42,12 @@ pub(super) fn run(mut connection: Connection, inbox: &Inbox, append: &'static Ap
             }
             Err(error) => {
                 inbox.meter.failed(&error);
-                tracing::warn!(%error, "a commit failed and was undone");
                 finish(writes, rows, Err(error));
             }
         }
         if wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
             wal_pages.store(0, Ordering::Relaxed);
-            checkpoint(&connection);
+            checkpoints_fail = checkpoint(&connection, checkpoints_fail);
         }
     }
 }
@@ -65,12 +65,14 @@ fn finish(
     }
 }
 
-/// Moves what it can without waiting for readers. Short space is no error here: the WAL just stays longer.
-fn checkpoint(connection: &Connection) {
-    if let Err(error) = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())) {
-        let error = classify("checkpoint", error);
-        tracing::warn!(%error, "the write-ahead log could not be moved into the database");
+/// Moves what it can without waiting for readers; true when that failed. With a full disk the log just stays longer.
+fn checkpoint(connection: &Connection, failed_before: bool) -> bool {
+    let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+    let failed = done.map_err(|error| classify("checkpoint", error)).err();
+    if let Some(error) = failed.as_ref().filter(|_| !failed_before) {
+        tracing::warn!(%error, "the write-ahead log cannot be moved into the database");
     }
+    failed.is_some()
 }
 
 struct Writer<'c> {

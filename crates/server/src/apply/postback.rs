@@ -1,0 +1,171 @@
+//! `[[postback]]`
+
+use std::sync::Arc;
+
+use domain::id::{EventId, PostbackId};
+use domain::network::Network;
+use domain::offer::{Offer, Results};
+use domain::postback::{Method, Postback, PostbackUrl, Scope, Wanted};
+
+use super::declaration::{Declared, Noun};
+use super::fault::Sound;
+use super::fields::{At, Fields, nearest};
+use super::plan::{Field, Planner, Step, Write};
+use super::value;
+
+/// What the file says of a partner's postback.
+#[derive(Debug)]
+pub(crate) struct Body {
+    partner: At<String>,
+    slug: String,
+    offer: Option<At<String>>,
+    event: Option<At<String>>,
+    method: Method,
+    url: PostbackUrl,
+    wanted: Wanted,
+    enabled: Option<bool>,
+}
+
+pub(crate) fn read(mut fields: Fields<'_>) -> Sound<Declared<Body>> {
+    let partner = fields.reference("partner", value::slug);
+    let slug = fields.reference("slug", value::slug);
+    let name = slug.as_ref().map_err(|told| *told).and_then(|slug| {
+        let value = format!("{}/{}", partner.as_ref().map_err(|told| *told)?.value, slug.value);
+        Ok(At { at: slug.at, value })
+    });
+    if let Ok(name) = &name {
+        fields.named(format!("postback \"{}\"", name.value));
+    }
+    let body = body(&mut fields, partner, slug);
+    fields.declare(Noun::Postback, name, body)
+}
+
+fn body(fields: &mut Fields<'_>, partner: Sound<At<String>>, slug: Sound<At<String>>) -> Sound<Body> {
+    let offer = fields.optional_reference("offer", value::slug);
+    let event = fields.optional_reference("event", value::event_code);
+    let method = fields.optional("method", value::code);
+    let url = fields.required("url", |given| value::template(given, PostbackUrl::parse));
+    let wanted = wanted(fields);
+    let enabled = fields.optional("enabled", value::flag);
+    let (offer, event) = (offer?, event?);
+    if let (None, Some(event)) = (&offer, &event) {
+        return Err(fields.fault(event.at, "event: needs `offer`, because an event belongs to one"));
+    }
+    Ok(Body {
+        partner: partner?,
+        slug: slug?.value,
+        offer,
+        event,
+        method: method?.unwrap_or(Method::Get),
+        url: url?,
+        wanted: wanted?,
+        enabled: enabled?,
+    })
+}
+
+const NEWS: [&str; 4] = ["Success", "Pending", "Rejected", "changes"];
+
+fn wanted(fields: &mut Fields<'_>) -> Sound<Wanted> {
+    if !fields.has("on") {
+        fields.know(&["on"]);
+        return Ok(Wanted::default());
+    }
+    let named = fields.list("on", |given| {
+        let text = given.as_str().unwrap_or_default();
+        let known = NEWS.into_iter().find(|known| *known == text);
+        known.ok_or_else(|| format!("`{text}` is nothing to be told of; {}", nearest(text, &NEWS)))
+    })?;
+    if named.is_empty() {
+        let why = "on: is empty; name what the partner is told of, or set enabled = false";
+        return Err(fields.fault(fields.at("on"), why));
+    }
+    let on = |word: &str| named.iter().any(|own| own.value == word);
+    Ok(Wanted {
+        success: on("Success"),
+        pending: on("Pending"),
+        rejected: on("Rejected"),
+        changes: on("changes"),
+    })
+}
+
+pub(crate) fn plan(
+    planner: &mut Planner<'_>,
+    network: &Arc<Network>,
+    name: &At<String>,
+    body: Body,
+) -> Sound<()> {
+    let subject = format!("postback \"{}\"", name.value);
+    let partner = planner.find(&planner.partners, network, &subject, &body.partner);
+    let offer = body.offer.map(|offer| planner.find(&planner.offers, network, &subject, &offer)).transpose();
+    let (partner, offer) = (partner?, offer?);
+    let scope = match (&offer, &body.event) {
+        (None, _) => Scope::Global,
+        (Some(offer), None) => Scope::Offer(offer.id),
+        (Some(offer), Some(event)) => Scope::Event(offer.id, event_of(planner, &subject, offer, event)?),
+    };
+    let old = planner.stored.postbacks.get(&(partner.id, body.slug.clone()));
+    let record = Postback {
+        id: old.map_or_else(|| PostbackId(planner.new_id()), |old| old.id),
+        network: network.id,
+        partner: partner.id,
+        slug: body.slug,
+        scope,
+        method: body.method,
+        url: body.url,
+        wanted: body.wanted,
+        // An endpoint that answers 410 switches it off; a file that does not name it leaves it so.
+        enabled: body.enabled.or(old.map(|old| old.enabled)).unwrap_or(true),
+    };
+    let switched = old.is_some_and(|old| old.enabled != record.enabled);
+    let before = old.map(|old| {
+        let offer = match old.scope {
+            Scope::Global => None,
+            Scope::Offer(id) | Scope::Event(id, _) => planner.stored.catalog.offers.get(&id),
+        };
+        fields(old, offer.map(|offer| &**offer))
+    });
+    let after = fields(&record, offer.as_deref());
+    let write = Write::Postback { record: record.clone(), switched };
+    planner.step(Step::new((Noun::Postback, &name.value), network, record.id.uuid(), (before, after), write));
+    Ok(())
+}
+
+fn event_of(planner: &Planner<'_>, subject: &str, offer: &Offer, event: &At<String>) -> Sound<EventId> {
+    if let Some(found) = offer.event(&event.value) {
+        return Ok(found.id);
+    }
+    let why = match &offer.results {
+        Results::Single(_) => format!("offer \"{}\" is a SingleEvent offer and has no events", offer.slug),
+        Results::Multi(events) => {
+            let codes: Vec<&str> = events.iter().map(|event| event.code.as_str()).collect();
+            let (slug, code) = (&offer.slug, &event.value);
+            format!("offer \"{slug}\" has no event \"{code}\"; its events are: {}", codes.join(", "))
+        }
+    };
+    Err(planner.faults.fault(event.at, format!("{subject}: event: {why}")))
+}
+
+fn fields(postback: &Postback, offer: Option<&Offer>) -> Vec<Field> {
+    let wanted = postback.wanted;
+    let news = [wanted.success, wanted.pending, wanted.rejected, wanted.changes];
+    let on: Vec<&str> = NEWS.into_iter().zip(news).filter(|(_, on)| *on).map(|(name, _)| name).collect();
+    let event = match postback.scope {
+        Scope::Event(_, event) => offer.and_then(|offer| code_of(offer, event)),
+        Scope::Global | Scope::Offer(_) => None,
+    };
+    vec![
+        Field::maybe("offer", offer.map(|offer| &offer.slug)),
+        Field::maybe("event", event),
+        Field::new("method", postback.method),
+        Field::new("url", postback.url.text()),
+        Field::new("on", on.join(", ")),
+        Field::new("enabled", postback.enabled),
+    ]
+}
+
+fn code_of(offer: &Offer, id: EventId) -> Option<String> {
+    match &offer.results {
+        Results::Single(_) => None,
+        Results::Multi(events) => events.iter().find(|event| event.id == id).map(|event| event.code.clone()),
+    }
+}
