@@ -259,14 +259,14 @@ fn check_contract(
         let message = format!(
             "pub_member_id `{member}` is on most of this link's clicks; send a value that is unique per user"
         );
-        return Some((Decision::new(Verdict::MemberIdStatic, message), link.offer.static_members));
+        return Some((Decision::new(Verdict::MemberIdStatic, message), link.offer.rules.static_members));
     }
     let reused = standing.is_reused(link, click);
     watch.rule("click id is new", !reused, || format!("{} = {click:?}", Param::ClickId));
     reused.then(|| {
         let message =
             format!("pub_click_id `{click}` was already sent on another click; send a new one each time");
-        (Decision::new(Verdict::ClickIdReused, message), link.offer.reused_clicks)
+        (Decision::new(Verdict::ClickIdReused, message), link.offer.rules.reused_clicks)
     })
 }
 
@@ -294,7 +294,7 @@ fn check_room(
 }
 
 fn check_targeting(link: &Link, visitor: &Visitor<'_>, watch: &mut impl Watch) -> Option<Decision> {
-    for rule in &link.offer.targeting {
+    for rule in &link.offer.rules.targeting {
         let mismatch = rule.mismatch(visitor);
         watch.rule("targeting", mismatch.is_none(), || match &mismatch {
             Some(mismatch) => mismatch.to_string(),

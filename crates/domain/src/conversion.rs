@@ -310,9 +310,9 @@ fn unacceptable(offer: &Offer, postback: &Postback, arrival: &Arrival) -> Option
         (!arrival.address_allowed, Reason::IpNotAllowed),
         (!arrival.click_sent_on, Reason::ClickRefused),
         (arrival.click_reused, Reason::PubClickIdReused),
-        (age_ms < offer.min_conversion_ms, Reason::TooFast),
+        (age_ms < offer.rules.min_conversion_ms, Reason::TooFast),
         (age_ms > offer.attribution_window_ms, Reason::TooLate),
-        (over && !offer.late_conversions, Reason::OfferEnded),
+        (over && !offer.rules.late_conversions, Reason::OfferEnded),
         (postback.status == Some(Status::Rejected), Reason::AdvertiserRejected),
     ];
     rules.into_iter().find_map(|(broken, reason)| broken.then_some(reason))
@@ -322,7 +322,7 @@ fn unacceptable(offer: &Offer, postback: &Postback, arrival: &Arrival) -> Option
 fn room(offer: &Offer, terms: &Terms, known: &Known, revenue: Money, at: Timestamp) -> Option<Exhausted> {
     let counted = if revenue.currency == offer.currency { revenue.micros } else { 0 };
     cap::exhausted(&terms.caps, &known.event_taken, counted, at)
-        .or_else(|| cap::exhausted(&offer.budgets, &known.offer_taken, counted, at))
+        .or_else(|| cap::exhausted(&offer.rules.budgets, &known.offer_taken, counted, at))
 }
 
 /// The first status of an accepted conversion: the offer's rule, unless the advertiser itself says `Pending`.

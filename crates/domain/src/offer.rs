@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::advertiser::Advertiser;
 use crate::cap::Limit;
 use crate::click::Destination;
@@ -133,6 +135,16 @@ pub struct Offer {
     pub fallback_url: Option<String>,
     /// How long after the click a conversion still counts, in milliseconds.
     pub attribution_window_ms: i64,
+    /// What it asks of visitors, clicks and conversions beyond its terms.
+    pub rules: Rules,
+    /// Changes of terms and status since it was made, oldest first; those ahead have not happened yet.
+    pub changes: Vec<ScheduledChange>,
+}
+
+/// What an offer asks of visitors, clicks and conversions beyond its terms. The default asks nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
     /// Least time from the click to a conversion, in milliseconds.
     pub min_conversion_ms: i64,
     /// Whether conversions of earlier clicks still count when the offer is over.
@@ -147,8 +159,20 @@ pub struct Offer {
     pub static_members: Treatment,
     /// What happens to a click whose click id came before.
     pub reused_clicks: Treatment,
-    /// Changes of terms and status since it was made, oldest first; those ahead have not happened yet.
-    pub changes: Vec<ScheduledChange>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            min_conversion_ms: 0,
+            late_conversions: true,
+            budgets: Vec::new(),
+            targeting: Vec::new(),
+            trusts_partner_place: false,
+            static_members: Treatment::Flag,
+            reused_clicks: Treatment::Flag,
+        }
+    }
 }
 
 codes! {

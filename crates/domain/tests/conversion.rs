@@ -14,7 +14,7 @@ use domain::id::{AdvertiserId, ClickId, ConversionId, NetworkId, OfferId};
 use domain::inbound::{Answer, Postback};
 use domain::money::{Percent, Rate};
 use domain::network::Network;
-use domain::offer::{Approval, ConversionKind, Offer, OfferStatus, Results, Terms, Treatment};
+use domain::offer::{Approval, ConversionKind, Offer, OfferStatus, Results, Rules, Terms};
 use domain::sequence::Order;
 use domain::time::DAY_MS;
 use proptest::prelude::*;
@@ -67,13 +67,7 @@ fn offer(terms: Terms) -> Offer {
         destination: Destination::parse("https://shop.example/?c={gk_click_id}").unwrap(),
         fallback_url: None,
         attribution_window_ms: 30 * DAY_MS,
-        min_conversion_ms: 0,
-        late_conversions: true,
-        budgets: Vec::new(),
-        targeting: Vec::new(),
-        trusts_partner_place: false,
-        static_members: Treatment::Flag,
-        reused_clicks: Treatment::Flag,
+        rules: Rules::default(),
         changes: Vec::new(),
     }
 }

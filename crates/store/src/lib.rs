@@ -19,6 +19,7 @@ pub mod offer;
 pub mod partner;
 pub mod postback;
 pub mod schema;
+pub mod tally;
 pub mod user;
 
 mod backup;

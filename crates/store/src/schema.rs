@@ -4,12 +4,13 @@ use crate::{MigrationText, Statement};
 use crate::{
     advertiser, audit, catalog, click, conversion, delivery, inbound, link, network, offer, partner,
 };
-use crate::{postback, user};
+use crate::{postback, tally, user};
 
 /// Every migration, in order. One text for both engines.
 pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V1__network", sql: include_str!("../migrations/V1__network.sql") },
     MigrationText { name: "V2__traffic", sql: include_str!("../migrations/V2__traffic.sql") },
+    MigrationText { name: "V3__rules", sql: include_str!("../migrations/V3__rules.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -28,6 +29,7 @@ pub fn statements() -> Vec<&'static Statement> {
         offer::ALL,
         partner::ALL,
         postback::ALL,
+        tally::ALL,
         user::ALL,
     ]
     .concat()

@@ -1,0 +1,176 @@
+//! Tallies: what an offer or an event has taken of its caps and budgets, moved in the conversion's own transaction.
+//!
+//! Tallies are kept only where a limit stands. The row of the total is locked first, so whoever counts the same
+//! result waits, on every node, and a cap of N admits exactly N. A tally that is missing, because the limit is new,
+//! is counted from the conversions.
+
+use domain::cap::{Taken, Tally};
+use domain::conversion::Conversion;
+use domain::id::{EventId, NetworkId, OfferId};
+use domain::period::Period;
+use domain::time::Timestamp;
+
+use crate::{Error, Statement, Tx, Value};
+
+pub(crate) const ALL: &[&Statement] = &[&LOCK, &OPEN, &RECOUNT, &MOVE, &SINCE];
+
+static LOCK: Statement = Statement::new(
+    "tally.lock",
+    "select conversions, revenue_micros from tally
+     where offer_id = ?1 and event_id = ?2 and period = ?3 and start_ms = ?4 {for_update}",
+);
+
+static OPEN: Statement = Statement::new(
+    "tally.open",
+    "insert into tally (offer_id, event_id, period, start_ms, network_id, conversions, revenue_micros, changed_ms)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+     on conflict do nothing",
+);
+
+/// The event of zeros counts every event of the offer.
+static RECOUNT: Statement = Statement::new(
+    "tally.recount",
+    "select count(*) as conversions,
+         cast(coalesce(sum(case when currency = ?5 then revenue_micros else 0 end), 0) as bigint) as revenue_micros
+     from conversion
+     where network_id = ?1 and offer_id = ?2 and (event_id = ?3 or ?3 = ?6) and received_ms >= ?4
+         and status <> 'Rejected'",
+);
+
+static MOVE: Statement = Statement::new(
+    "tally.move",
+    "update tally set conversions = conversions + ?5, revenue_micros = revenue_micros + ?6, changed_ms = ?7
+     where offer_id = ?1 and event_id = ?2 and period = ?3 and start_ms = ?4",
+);
+
+static SINCE: Statement = Statement::new(
+    "tally.since",
+    "select offer_id, event_id, period, start_ms, conversions, revenue_micros, changed_ms
+     from tally where changed_ms > ?1 order by changed_ms limit ?2",
+);
+
+/// Whose tally: a result of an offer, or with [`EventId::NONE`] everything of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Its network.
+    pub network: NetworkId,
+    /// The offer.
+    pub offer: OfferId,
+    /// The event.
+    pub event: EventId,
+    /// The offer's currency; revenue in another one is not added.
+    pub currency: String,
+}
+
+/// A tally as it was last written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The offer.
+    pub offer: OfferId,
+    /// The event.
+    pub event: EventId,
+    /// The period.
+    pub period: Period,
+    /// Its first moment.
+    pub start: Timestamp,
+    /// What it has taken.
+    pub tally: Tally,
+    /// When it was written.
+    pub changed: Timestamp,
+}
+
+/// What the periods that hold `at` have taken. Locks them until the transaction ends.
+pub(crate) fn taken(tx: &mut Tx<'_>, counted: &Counted, at: Timestamp) -> Result<Taken, Error> {
+    let mut taken = Taken::default();
+    // The total first: it exists once, so it is the one door to all periods.
+    for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
+        taken.set(period, locked(tx, counted, period, at)?);
+    }
+    Ok(taken)
+}
+
+fn locked(tx: &mut Tx<'_>, counted: &Counted, period: Period, at: Timestamp) -> Result<Tally, Error> {
+    let key = key(counted, period, at);
+    for _ in 0..2 {
+        if let Some(row) = tx.query_one(&LOCK, &key)? {
+            return Ok(Tally {
+                conversions: row.int("conversions")?,
+                revenue_micros: row.int("revenue_micros")?,
+            });
+        }
+        open(tx, counted, period, at)?;
+    }
+    Ok(Tally::default())
+}
+
+fn open(tx: &mut Tx<'_>, counted: &Counted, period: Period, at: Timestamp) -> Result<(), Error> {
+    let start = period.start(at);
+    let found = tx.query_one(
+        &RECOUNT,
+        &[
+            counted.network.uuid().into(),
+            counted.offer.uuid().into(),
+            counted.event.uuid().into(),
+            start.ms().into(),
+            counted.currency.as_str().into(),
+            EventId::NONE.uuid().into(),
+        ],
+    )?;
+    let (conversions, revenue_micros) = match found {
+        Some(row) => (row.int("conversions")?, row.int("revenue_micros")?),
+        None => (0, 0),
+    };
+    let [offer, event, period, start] = key(counted, period, at);
+    let network = counted.network.uuid().into();
+    let params =
+        [offer, event, period, start, network, conversions.into(), revenue_micros.into(), at.ms().into()];
+    tx.execute(&OPEN, &params).map(drop)
+}
+
+/// Adds a conversion to the periods in which it was recorded (`by` 1), or takes it out again (`by` -1).
+pub(crate) fn count(
+    tx: &mut Tx<'_>,
+    counted: &Counted,
+    conversion: &Conversion,
+    by: i64,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let same_currency = conversion.revenue.currency.code() == counted.currency;
+    let revenue_micros = if same_currency { by * conversion.revenue.micros } else { 0 };
+    for period in Period::ALL {
+        let [offer, event, period, start] = key(counted, *period, conversion.received);
+        let params = [offer, event, period, start, by.into(), revenue_micros.into(), now.ms().into()];
+        // A period that nobody opened has no limit to keep.
+        tx.execute(&MOVE, &params)?;
+    }
+    Ok(())
+}
+
+/// The tallies written after a time, oldest first.
+pub(crate) fn since(tx: &mut Tx<'_>, after: Timestamp, limit: i64) -> Result<Vec<Written>, Error> {
+    let rows = tx.query(&SINCE, &[after.ms().into(), limit.into()])?;
+    rows.iter()
+        .map(|row| {
+            Ok(Written {
+                offer: OfferId(row.uuid("offer_id")?),
+                event: EventId(row.uuid("event_id")?),
+                period: row.code("period")?,
+                start: Timestamp::from_ms(row.int("start_ms")?),
+                tally: Tally {
+                    conversions: row.int("conversions")?,
+                    revenue_micros: row.int("revenue_micros")?,
+                },
+                changed: Timestamp::from_ms(row.int("changed_ms")?),
+            })
+        })
+        .collect()
+}
+
+fn key(counted: &Counted, period: Period, at: Timestamp) -> [Value; 4] {
+    [
+        counted.offer.uuid().into(),
+        counted.event.uuid().into(),
+        period.code().into(),
+        period.start(at).ms().into(),
+    ]
+}
