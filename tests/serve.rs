@@ -170,6 +170,26 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn a_shell_s_limit_of_open_files_does_not_limit_connections() {
+    let engine = Engine::sqlite();
+    let mut command = PITLANE.command_after("ulimit -Sn 64");
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(engine.database_args());
+    let server = Server::start(command);
+    let mut streams: Vec<TcpStream> =
+        (0..200).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    for stream in &mut streams {
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    for stream in &mut streams {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    server.stop();
+}
+
+#[test]
 fn interrupt_ends_it_as_well() {
     let engine = Engine::sqlite();
     let mut server: Server = PITLANE.serve(&engine, &[]);

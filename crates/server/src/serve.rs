@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use store::Target;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,11 +19,36 @@ const END: Duration = Duration::from_secs(20);
 /// Serves until `SIGTERM` or `SIGINT`.
 pub(crate) fn run(effective: &Effective) -> Result<(), Failure> {
     log::start(&effective.settings.log_level, effective.settings.log_format);
+    allow_files(effective.settings.max_connections.get());
     let runtime = runtime(effective.settings.worker_threads.size())?;
     let ended = runtime.block_on(serve(effective));
     // A blocking call that hangs must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Files besides one for each connection: the database's, those of deliveries under way, the log.
+const OTHER_FILES: u64 = 2_048;
+
+/// A shell's usual limit of 1024 open files is far below `max_connections`; the process may raise it by itself up to
+/// what the system allows.
+fn allow_files(connections: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = connections + OTHER_FILES;
+    let allowed = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if limit.current.is_some_and(|current| current < allowed)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), ..limit })
+    {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "the system allows fewer open files than max_connections may need; raise its limit (LimitNOFILE), or \
+             lower max_connections"
+        );
+    }
 }
 
 /// The threads that serve; 0 is one per core.

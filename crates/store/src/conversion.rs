@@ -90,12 +90,18 @@ static CHANGES: Statement = Statement::new(
     "select version, status, reason, actor, at_ms from conversion_change where conversion_id = ?1 order by version",
 );
 
-/// Places taken or freed since a time, oldest first, for the set of completed members.
+/// Places that conversions took, freed or lost since a time, oldest first, for the set of completed members. Whether
+/// a place is taken is asked of the place: a conversion that lost it holds nothing, and somebody else does.
 static PLACES_SINCE: Statement = Statement::new(
     "conversion.places_since",
-    "select conversion_id, offer_id, event_id, partner_id, pub_member_id, holds_place, changed_ms
-     from conversion where changed_ms > ?1 or (changed_ms = ?1 and conversion_id > ?2)
-     order by changed_ms, conversion_id limit ?3",
+    "select c.conversion_id, c.offer_id, c.event_id, c.partner_id, c.pub_member_id, c.changed_ms,
+         cast(case when exists (
+             select 1 from conversion h
+             where h.network_id = c.network_id and h.offer_id = c.offer_id and h.event_id = c.event_id
+                 and h.partner_id = c.partner_id and h.pub_member_id = c.pub_member_id and h.holds_place = 1)
+             then 1 else 0 end as bigint) as taken
+     from conversion c where c.changed_ms > ?1 or (c.changed_ms = ?1 and c.conversion_id > ?2)
+     order by c.changed_ms, c.conversion_id limit ?3",
 );
 
 /// One status that a conversion had.
@@ -346,7 +352,7 @@ pub(crate) fn places_since(
                 event: EventId(row.uuid("event_id")?),
                 partner: PartnerId(row.uuid("partner_id")?),
                 member: row.text("pub_member_id")?,
-                taken: row.flag("holds_place")?,
+                taken: row.flag("taken")?,
                 conversion: ConversionId(row.uuid("conversion_id")?),
                 changed: Timestamp::from_ms(row.int("changed_ms")?),
             })

@@ -48,12 +48,13 @@ impl Pitlane {
 
     /// A command without arguments, untouched by the settings of whoever runs the tests.
     pub fn command(self) -> Command {
-        let mut command = Command::new(self.0);
-        let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PITLANE_"));
-        for (name, _) in ours {
-            command.env_remove(name);
-        }
-        command.stdin(Stdio::null());
+        untouched(Command::new(self.0))
+    }
+
+    /// The same, in a shell after this command of the shell, for instance `ulimit -n 64`.
+    pub fn command_after(self, first: &str) -> Command {
+        let mut command = untouched(Command::new("sh"));
+        command.args(["-c", &format!("{first} && exec \"$0\" \"$@\""), self.0]);
         command
     }
 
@@ -116,4 +117,14 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
         from.read_to_string(&mut text).expect("UTF-8");
         text
     })
+}
+
+/// Without the settings of whoever runs the tests, and without input.
+fn untouched(mut command: Command) -> Command {
+    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PITLANE_"));
+    for (name, _) in ours {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use domain::catalog::Catalog;
 use domain::conversion::{Reason, Status};
 use domain::id::{ConversionId, InboundId};
-use domain::inbound::{Answer, Credentials, Outcome, authenticate};
+use domain::inbound::{Answer, Credentials, Outcome, Postback, Refusal, authenticate};
 use domain::signature::{self, ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use http_body_util::Full;
 use serde::Serialize;
@@ -95,8 +95,17 @@ fn take_in(
         method: head.method.to_string(),
         target: redact::target(target, path_token(head), reading.secrets()),
         body: redact::body(whole, reading.secrets()),
-        postback: reading.postback(),
+        postback: postback(&reading),
     }
+}
+
+/// The postback as it reads. What a refusal says of a value is recorded, and the value may be a token in a wrong
+/// place.
+fn postback(reading: &Reading) -> Result<Postback, Refusal> {
+    reading.postback().map_err(|refusal| {
+        let message = redact::body(refusal.message.as_bytes(), reading.secrets());
+        Refusal { message, ..refusal }
+    })
 }
 
 /// Reads every parameter, wherever it stands.
