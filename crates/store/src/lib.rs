@@ -16,6 +16,7 @@ pub mod link;
 pub mod live;
 pub mod network;
 pub mod offer;
+pub mod offer_change;
 pub mod partner;
 pub mod postback;
 pub mod schema;

@@ -8,25 +8,30 @@ use domain::click::Destination;
 use domain::id::{AdvertiserId, EventId, NetworkId, OfferId};
 use domain::money::{Percent, Rate};
 use domain::network::Network;
-use domain::offer::{ConversionKind, Event, Offer, OfferKind, Results, Terms};
+use domain::cap::Limit;
+use domain::offer::{ConversionKind, Event, Offer, OfferKind, Results, ScheduledChange, Terms};
+use domain::sequence::Order;
 use domain::time::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::catalog::{Dangling, PAGE, each_row, unreadable};
-use crate::{Error, Row, Statement, Tx, Value};
+use crate::{Error, Row, Statement, Tx, Value, offer_change};
 
 pub(crate) const ALL: &[&Statement] = &[&EVERY, &EVENTS, &TEXTS, &INSERT, &UPDATE, &PUT_EVENT];
 
 static EVERY: Statement = Statement::new(
     "offer.all",
     "select offer_id, network_id, advertiser_id, slug, name, status, kind, conversion_kind, currency, destination,
-         fallback_url, launches_ms, expires_ms, attribution_window_ms
+         fallback_url, launches_ms, expires_ms, attribution_window_ms, rules
      from offer where offer_id > ?1 order by offer_id limit ?2",
 );
 
 static EVENTS: Statement = Statement::new(
     "offer.events",
-    "select offer_id, event_id, code, name, revenue, payout, reward_points, approval, pending_days, repeats
+    "select offer_id, event_id, code, name, revenue, payout, reward_points, approval, pending_days, repeats,
+         rules
      from offer_event where offer_id >= ?1 and offer_id <= ?2 order by offer_id, display_order, code",
 );
 
@@ -38,26 +43,28 @@ static TEXTS: Statement = Statement::new(
 static INSERT: Statement = Statement::new(
     "offer.insert",
     "insert into offer (offer_id, network_id, advertiser_id, slug, name, headline, description, status, kind,
-         conversion_kind, currency, destination, fallback_url, launches_ms, expires_ms, attribution_window_ms)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         conversion_kind, currency, destination, fallback_url, launches_ms, expires_ms, attribution_window_ms,
+         rules)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
 );
 
 static UPDATE: Statement = Statement::new(
     "offer.update",
     "update offer set advertiser_id = ?2, name = ?3, headline = ?4, description = ?5, status = ?6,
          conversion_kind = ?7, currency = ?8, destination = ?9, fallback_url = ?10, launches_ms = ?11,
-         expires_ms = ?12, attribution_window_ms = ?13
+         expires_ms = ?12, attribution_window_ms = ?13, rules = ?14
      where offer_id = ?1",
 );
 
 static PUT_EVENT: Statement = Statement::new(
     "offer.put_event",
     "insert into offer_event (offer_id, event_id, network_id, code, name, display_order, revenue, payout,
-         reward_points, approval, pending_days, repeats)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         reward_points, approval, pending_days, repeats, rules)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
      on conflict (offer_id, event_id) do update set name = excluded.name, display_order = excluded.display_order,
          revenue = excluded.revenue, payout = excluded.payout, reward_points = excluded.reward_points,
-         approval = excluded.approval, pending_days = excluded.pending_days, repeats = excluded.repeats",
+         approval = excluded.approval, pending_days = excluded.pending_days, repeats = excluded.repeats,
+         rules = excluded.rules",
 );
 
 /// The most events that one offer may have; keeps a page of offers within a query's bound.
@@ -79,6 +86,7 @@ pub fn all(
     advertisers: &HashMap<AdvertiserId, Arc<Advertiser>>,
 ) -> Result<HashMap<OfferId, Arc<Offer>>, Error> {
     let mut all = HashMap::new();
+    let mut planned = offer_change::by_offer(tx)?;
     let mut after: Value = Vec::new().into();
     loop {
         let rows = tx.query(&EVERY, &[after, PAGE.into()])?;
@@ -88,7 +96,8 @@ pub fn all(
         let mut terms = terms_by_offer(&events);
         for row in &rows {
             let own = terms.remove(&row.uuid("offer_id")?).unwrap_or_default();
-            let offer = read(row, &own, networks, advertisers)
+            let changes = planned.remove(&row.uuid("offer_id")?).unwrap_or_default();
+            let offer = read(row, &own, changes, networks, advertisers)
                 .map_err(|why| unreadable(&EVERY, row, "offer_id", why))?;
             all.insert(offer.id, Arc::new(offer));
         }
@@ -126,6 +135,7 @@ pub fn insert(tx: &mut Tx<'_>, offer: &Offer, texts: &Texts) -> Result<(), Error
         offer.launches.map(Timestamp::ms).into(),
         offer.expires.map(Timestamp::ms).into(),
         offer.attribution_window_ms.into(),
+        json(&offer.rules)?.into(),
     ];
     tx.execute(&INSERT, &params)?;
     put_events(tx, offer)
@@ -147,6 +157,7 @@ pub fn update(tx: &mut Tx<'_>, offer: &Offer, texts: &Texts) -> Result<(), Error
         offer.launches.map(Timestamp::ms).into(),
         offer.expires.map(Timestamp::ms).into(),
         offer.attribution_window_ms.into(),
+        json(&offer.rules)?.into(),
     ];
     tx.execute(&UPDATE, &params)?;
     put_events(tx, offer)
@@ -182,8 +193,25 @@ fn put_event(
         terms.approval.code().into(),
         terms.pending_days.into(),
         terms.repeats.into(),
+        json(&StoredRules { caps: terms.caps.clone(), order: terms.order })?.into(),
     ];
     tx.execute(&PUT_EVENT, &params).map(drop)
+}
+
+/// The rules of one result, as they are stored.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct StoredRules {
+    caps: Vec<Limit>,
+    order: Order,
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|why| Error::bug("offer.rules", why))
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|why| Error::bug("offer.rules", why))
 }
 
 fn stored_rate(rate: Rate) -> i64 {
@@ -204,6 +232,7 @@ fn terms_by_offer(rows: &[Row]) -> HashMap<Uuid, Vec<&Row>> {
 fn read(
     row: &Row,
     events: &[&Row],
+    changes: Vec<ScheduledChange>,
     networks: &HashMap<NetworkId, Arc<Network>>,
     advertisers: &HashMap<AdvertiserId, Arc<Advertiser>>,
 ) -> Result<Offer, Error> {
@@ -229,6 +258,8 @@ fn read(
             .map_err(|why| Error::bug(EVERY.name, why))?,
         fallback_url: row.opt_text("fallback_url")?,
         attribution_window_ms: row.int("attribution_window_ms")?,
+        rules: from_json(&row.text("rules")?)?,
+        changes,
     })
 }
 
@@ -262,7 +293,10 @@ fn terms(row: &Row, kind: ConversionKind) -> Result<Terms, Error> {
                 .map_err(|_| row.unreadable(column, &stored.to_string())),
         }
     };
+    let StoredRules { caps, order } = from_json(&row.text("rules")?)?;
     Ok(Terms {
+        caps,
+        order,
         revenue: rate("revenue")?,
         payout: rate("payout")?,
         reward_points: row.int("reward_points")?,

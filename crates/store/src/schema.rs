@@ -4,7 +4,7 @@ use crate::{MigrationText, Statement};
 use crate::{
     advertiser, audit, catalog, click, conversion, delivery, inbound, link, network, offer, partner,
 };
-use crate::{postback, tally, user};
+use crate::{offer_change, postback, tally, user};
 
 /// Every migration, in order. One text for both engines.
 pub static MIGRATIONS: &[MigrationText] = &[
@@ -27,6 +27,7 @@ pub fn statements() -> Vec<&'static Statement> {
         link::ALL,
         network::ALL,
         offer::ALL,
+        offer_change::ALL,
         partner::ALL,
         postback::ALL,
         tally::ALL,
