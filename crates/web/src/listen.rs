@@ -155,11 +155,15 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let watch = Watch::new();
         let front = Arc::clone(&self.front);
-        let heard = watch.clone();
+        let noting = watch.clone();
         let service = service_fn(move |request| {
-            heard.head_is_whole();
-            let front = Arc::clone(&front);
-            async move { Ok::<_, Infallible>(front.answer(peer.ip(), request).await) }
+            noting.head_is_whole();
+            let (front, noting) = (Arc::clone(&front), noting.clone());
+            async move {
+                let answer = front.answer(peer.ip(), request).await;
+                noting.is_answered();
+                Ok::<_, Infallible>(answer)
+            }
         });
         let socket = TokioIo::new(Watched::new(stream, watch.clone()));
         let connection = self.graceful.watch(self.http.serve_connection(socket, service));

@@ -58,6 +58,11 @@ impl Watch {
         self.write(Part::Answer, since_ms);
     }
 
+    /// The answer is made and goes out. Bytes on the wire would not tell: `100 Continue` goes out before it.
+    pub(super) fn is_answered(&self) {
+        self.write(Part::Idle, self.now_ms());
+    }
+
     /// Returns when a part has taken longer than its limit, within one more `head_timeout`.
     pub(super) async fn overdue(self, limits: &Limits) {
         while let Some(pause) = self.next_look(limits, self.now_ms()) {
@@ -81,18 +86,13 @@ impl Watch {
 
     /// Bytes came in.
     fn heard(&self) {
-        self.pass(&[Part::FirstByte, Part::Idle], Part::Head, || self.now_ms());
+        self.heard_at(|| self.now_ms());
     }
 
-    /// Bytes go out.
-    fn answering(&self) {
-        self.pass(&[Part::Answer], Part::Idle, || self.now_ms());
-    }
-
-    /// Goes on to the next part, now, if the connection stands in one of the parts before it.
-    fn pass(&self, before: &[Part], next: Part, now_ms: impl FnOnce() -> u64) {
-        if before.contains(&self.read().0) {
-            self.write(next, now_ms());
+    /// Bytes that come while a request is being answered are its body, or the next one's business.
+    fn heard_at(&self, now_ms: impl FnOnce() -> u64) {
+        if matches!(self.read().0, Part::FirstByte | Part::Idle) {
+            self.write(Part::Head, now_ms());
         }
     }
 
@@ -179,7 +179,6 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.watch.answering();
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -188,7 +187,6 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.watch.answering();
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -230,38 +228,31 @@ mod tests {
         watch.next_look(&limits(), now_ms).map(|pause| pause.as_millis())
     }
 
-    fn heard_at(watch: &Watch, ms: u64) {
-        watch.pass(&[Part::FirstByte, Part::Idle], Part::Head, || ms);
-    }
-
-    fn answering_at(watch: &Watch, ms: u64) {
-        watch.pass(&[Part::Answer], Part::Idle, || ms);
-    }
-
     #[test]
     fn every_part_has_its_limit() {
         let watch = Watch::new();
         assert_eq!(look(&watch, 2_999), Some(1));
         assert_eq!(look(&watch, 3_000), None);
-        heard_at(&watch, 2_000);
+        watch.heard_at(|| 2_000);
         assert_eq!(look(&watch, 3_999), Some(1));
         assert_eq!(look(&watch, 4_000), None);
         watch.head_is_whole();
+        watch.heard_at(|| 3_000);
         // Counted from the first byte of the request.
         assert_eq!(look(&watch, 31_999), Some(1));
         assert_eq!(look(&watch, 32_000), None);
-        answering_at(&watch, 20_000);
+        watch.write(Part::Idle, 20_000);
         assert_eq!(look(&watch, 79_999), Some(1));
         assert_eq!(look(&watch, 80_000), None);
-        heard_at(&watch, 79_000);
+        watch.heard_at(|| 79_000);
         assert_eq!(look(&watch, 81_000), None);
     }
 
     #[test]
     fn bytes_that_drip_do_not_start_the_head_anew() {
         let watch = Watch::new();
-        heard_at(&watch, 100);
-        heard_at(&watch, 1_900);
+        watch.heard_at(|| 100);
+        watch.heard_at(|| 1_900);
         assert!(watch.is_in_head());
         assert_eq!(look(&watch, 2_099), Some(1));
         assert_eq!(look(&watch, 2_100), None);
@@ -270,10 +261,10 @@ mod tests {
     #[test]
     fn no_pause_is_longer_than_a_head_may_take() {
         let watch = Watch::new();
-        heard_at(&watch, 0);
+        watch.heard_at(|| 0);
         watch.head_is_whole();
         assert_eq!(look(&watch, 0), Some(2_000));
-        answering_at(&watch, 0);
+        watch.write(Part::Idle, 0);
         assert_eq!(look(&watch, 0), Some(2_000));
     }
 

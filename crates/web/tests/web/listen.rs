@@ -46,26 +46,40 @@ async fn a_sender_that_never_ends_a_body_is_answered() {
 
 #[tokio::test]
 async fn connections_that_take_their_time_are_closed() {
-    let soon = Duration::from_millis(40);
-    let limits =
-        Limits { first_byte_timeout: soon, head_timeout: soon, idle_timeout: soon, ..Limits::default() };
-    let site = Site::limited(limits).await;
-    for begun in [
-        "",
-        "GET / HT",
-        "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGE",
+    let (soon, never) = (Duration::from_millis(40), Duration::from_hours(1));
+    let patient = Limits { first_byte_timeout: never, idle_timeout: never, ..Limits::default() };
+    let ask = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (begun, limits) in [
+        ("", Limits { first_byte_timeout: soon, ..patient.clone() }),
+        ("GET / HT", Limits { head_timeout: soon, ..patient.clone() }),
+        (ask, Limits { idle_timeout: soon, head_timeout: soon, ..patient.clone() }),
+        (
+            &format!("{ask}{ask}GET / HT"),
+            Limits { idle_timeout: soon, head_timeout: soon, ..patient.clone() },
+        ),
     ] {
+        let site = Site::limited(limits).await;
         let mut stream = site.connect().await;
         stream.write_all(begun.as_bytes()).await.unwrap();
-        let back = rest(&mut stream).await;
-        assert_eq!(
-            !back.is_empty(),
-            begun.contains("healthz"),
-            "{begun:?} {}",
-            String::from_utf8_lossy(&back)
-        );
+        let back = String::from_utf8(rest(&mut stream).await).unwrap();
+        assert_eq!(back.matches("200 OK").count(), begun.matches("healthz").count(), "{begun:?}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_was_asked_for_has_the_body_s_time() {
+    let soon = Duration::from_millis(40);
+    let site = Site::limited(Limits { head_timeout: soon, idle_timeout: soon, ..Limits::default() }).await;
+    let mut stream = site.connect().await;
+    let head = "POST /postback HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..4 {
+        // bounded wait: longer than a head may take, together longer than any watch sleeps.
+        tokio::time::sleep(soon).await;
+        stream.write_all(b"x").await.unwrap();
+    }
+    let back = String::from_utf8(rest(&mut stream).await).unwrap();
+    assert!(back.contains("HTTP/1.1 401 Unauthorized"), "{back}");
 }
 
 #[tokio::test]
