@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, Response, StatusCode, Version};
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -60,7 +61,11 @@ impl Front {
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let answer = if request.uri().path().starts_with(redirect::PREFIX) {
+        let answer = if let Some(what) = unclear(request.version(), request.headers()) {
+            let ambient = &self.site.app.ambient;
+            let fault = Fault::of_request(StatusCode::BAD_REQUEST, "request_unclear", what, ambient);
+            fault.answer(request.headers()).map(Either::Left)
+        } else if request.uri().path().starts_with(redirect::PREFIX) {
             let (head, _) = request.into_parts();
             redirect::follow(&self.site.app, &self.site.meter, peer, &head).await.map(Either::Left)
         } else {
@@ -80,6 +85,21 @@ impl Front {
         page::secure(answer.headers_mut());
         answer
     }
+}
+
+/// What a proxy in front of us could read in another way than we do: then whose request it is, or where it ends, is
+/// anybody's guess.
+fn unclear(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    // RFC 9112, 3.2: exactly one, which only HTTP/1.0 may leave out.
+    let wanted = hosts.next().is_some() || version == Version::HTTP_10;
+    if !wanted || hosts.next().is_some() {
+        return Some("A request names its host in exactly one Host header");
+    }
+    // RFC 9112, 6.1: a coding that we do not undo would be read as if it were not there.
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let plain = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    (!plain || codings.next().is_some()).then_some("The only transfer coding taken is chunked")
 }
 
 /// Answers GET, and HEAD without the body.

@@ -22,7 +22,7 @@ use store::live::Live;
 use store::{Db, Options, Target, Tx};
 use testkit::Folder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -124,15 +124,17 @@ impl Site {
         self.ask("GET", target, &[], "").await
     }
 
-    /// Sends these bytes on a connection of their own and reads until the server closes it.
+    /// Sends these bytes on a connection of their own and reads until the server closes it. All of them are taken, as
+    /// by a client that reads only when it has written everything.
     pub(crate) async fn send(&self, bytes: &[u8]) -> Answer {
-        let (mut reading, mut writing) = self.connect().await.into_split();
-        let bytes = bytes.to_vec();
-        // A server that refuses early does not read everything; what it says is still read.
-        let sending = tokio::spawn(async move { (writing.write_all(&bytes).await, writing) });
+        let socket = TcpSocket::new_v4().unwrap();
+        // Little is on its way at a time, as over a distance.
+        socket.set_send_buffer_size(8 * 1024).unwrap();
+        let mut stream = socket.connect(self.address).await.unwrap();
+        let sent = tokio::time::timeout(AT_MOST, stream.write_all(bytes)).await.expect("an end");
+        sent.expect("no reset before everything is written");
         let mut back = Vec::new();
-        let read = tokio::time::timeout(AT_MOST, reading.read_to_end(&mut back)).await.expect("an end");
-        let _sent = sending.await.unwrap();
+        let read = tokio::time::timeout(AT_MOST, stream.read_to_end(&mut back)).await.expect("an end");
         read.expect("no reset before the whole answer is read");
         Answer::read(&back)
     }
