@@ -216,6 +216,8 @@ pub struct Change {
     pub to: Status,
     /// Why it is rejected.
     pub reason: Option<Reason>,
+    /// What it waits for by itself from now on.
+    pub waits: Option<Wait>,
 }
 
 /// Decides what a postback becomes.
@@ -261,10 +263,10 @@ fn advance(existing: &Existing, asked: Option<Status>, terms: &Terms) -> Option<
         (Status::Pending, Status::Success)
             if initial(terms, None, existing.click.at()).0 == Status::Success =>
         {
-            Some(Change { to: Status::Success, reason: None })
+            Some(Change { to: Status::Success, reason: None, waits: None })
         }
         (Status::Pending | Status::Success, Status::Rejected) => {
-            Some(Change { to: Status::Rejected, reason: Some(Reason::AdvertiserRejected) })
+            Some(Change { to: Status::Rejected, reason: Some(Reason::AdvertiserRejected), waits: None })
         }
         _ => None,
     }
@@ -333,6 +335,21 @@ fn initial(terms: &Terms, asked: Option<Status>, at: Timestamp) -> (Status, Opti
         (Approval::Automatic, _) if days_ms == 0 => (Status::Success, None),
         (Approval::Automatic, _) => {
             (Status::Pending, Some(Wait { until: at.plus_ms(days_ms), what: Waiting::Approval }))
+        }
+    }
+}
+
+/// What becomes of a conversion whose waiting is over at `at`: it is approved, or its predecessor came (`came`) and
+/// its own terms decide, or it never came.
+pub fn waited(wait: Wait, came: bool, terms: &Terms, at: Timestamp) -> Change {
+    match (wait.what, came) {
+        (Waiting::Approval, _) => Change { to: Status::Success, reason: None, waits: None },
+        (Waiting::Predecessor, true) => {
+            let (to, waits) = initial(terms, None, at);
+            Change { to, reason: None, waits }
+        }
+        (Waiting::Predecessor, false) => {
+            Change { to: Status::Rejected, reason: Some(Reason::OutOfSequence), waits: None }
         }
     }
 }
@@ -407,6 +424,8 @@ pub struct Conversion {
     pub changed: Timestamp,
     /// How often its status has changed.
     pub version: i64,
+    /// What it waits for by itself.
+    pub waits: Option<Wait>,
 }
 
 impl Conversion {

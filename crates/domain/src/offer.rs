@@ -265,6 +265,14 @@ impl Offer {
         then
     }
 
+    /// The terms of a result by its event; [`EventId::NONE`] on single-event offers.
+    pub fn terms(&self, event: EventId) -> Option<&Terms> {
+        match &self.results {
+            Results::Single(terms) => (event == EventId::NONE).then_some(terms),
+            Results::Multi(events) => events.iter().find(|own| own.id == event).map(|own| &own.terms),
+        }
+    }
+
     /// The event that must come before one of these terms: the one with the next smaller sequence number.
     pub fn predecessor(&self, terms: &Terms) -> Option<&Event> {
         let Results::Multi(events) = &self.results else { return None };

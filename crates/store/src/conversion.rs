@@ -1,6 +1,6 @@
 //! Conversions: recorded once, changed with a history.
 
-use domain::conversion::{Change, Conversion, Existing, Reason, Status};
+use domain::conversion::{Change, Conversion, Existing, Reason, Status, Wait};
 use domain::id::{ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
 use domain::link::Link;
 use domain::money::Money;
@@ -18,6 +18,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &BY_CLICK,
     &BY_MEMBER,
     &UPDATE,
+    &WAITED,
     &ADD_CHANGE,
     &CHANGES,
     &PLACES_SINCE,
@@ -28,9 +29,9 @@ static INSERT: Statement = Statement::new(
     "insert into conversion (conversion_id, network_id, offer_id, event_id, partner_id, link_id, click_id,
          pub_click_id, pub_member_id, idempotency_key, advertiser_key, event_code, status, reason, winner_id,
          holds_place, revenue_micros, payout_micros, currency, amount_micros, amount_currency, address, kept,
-         received_ms, changed_ms, version)
+         received_ms, changed_ms, version, wait_until_ms, wait_for)
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-         ?23, ?24, ?25, ?26)
+         ?23, ?24, ?25, ?26, ?27, ?28)
      on conflict do nothing",
 );
 
@@ -75,8 +76,15 @@ static BY_MEMBER: Statement = Statement::new(
 /// The version in the condition makes a change that somebody else overtook change nothing.
 static UPDATE: Statement = Statement::new(
     "conversion.update",
-    "update conversion set status = ?1, reason = ?2, holds_place = ?3, changed_ms = ?4, version = version + 1
+    "update conversion set status = ?1, reason = ?2, holds_place = ?3, changed_ms = ?4, version = version + 1,
+         wait_until_ms = ?7, wait_for = ?8
      where conversion_id = ?5 and version = ?6",
+);
+
+/// Pending conversions whose waiting is over.
+static WAITED: Statement = Statement::new(
+    "conversion.waited",
+    "select * from conversion where wait_until_ms <= ?1 order by wait_until_ms limit ?2",
 );
 
 static ADD_CHANGE: Statement = Statement::new(
@@ -171,6 +179,8 @@ pub(crate) fn insert(tx: &mut Tx<'_>, conversion: &Conversion, actor: &str) -> R
             conversion.received.ms().into(),
             conversion.changed.ms().into(),
             conversion.version.into(),
+            conversion.waits.map(|wait| wait.until.ms()).into(),
+            conversion.waits.map(|wait| wait.what.code()).into(),
         ],
     )?;
     if inserted == 0 {
@@ -199,6 +209,8 @@ pub(crate) fn update(
             at.ms().into(),
             existing.id.uuid().into(),
             existing.version.into(),
+            change.waits.map(|wait| wait.until.ms()).into(),
+            change.waits.map(|wait| wait.what.code()).into(),
         ],
     )?;
     if changed == 0 {
@@ -210,6 +222,7 @@ pub(crate) fn update(
         holds_place,
         changed: at,
         version: existing.version + 1,
+        waits: change.waits,
         ..before
     };
     add_change(tx, &after, actor)?;
@@ -306,6 +319,11 @@ pub fn find(tx: &mut Tx<'_>, id: ConversionId) -> Result<Option<Conversion>, Err
     tx.query_one(&FIND, &[id.uuid().into()])?.map(|row| read(&row)).transpose()
 }
 
+/// Pending conversions whose waiting was over at `now`, at most `limit`.
+pub(crate) fn waited(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<Conversion>, Error> {
+    tx.query(&WAITED, &[now.ms().into(), limit.into()])?.iter().map(read).collect()
+}
+
 /// Every conversion of a click, oldest first.
 pub fn by_click(tx: &mut Tx<'_>, click: ClickId) -> Result<Vec<Conversion>, Error> {
     tx.query(&BY_CLICK, &[click.uuid().into()])?.iter().map(read).collect()
@@ -391,5 +409,9 @@ pub(crate) fn read(row: &Row) -> Result<Conversion, Error> {
         received: Timestamp::from_ms(row.int("received_ms")?),
         changed: Timestamp::from_ms(row.int("changed_ms")?),
         version: row.int("version")?,
+        waits: match (row.opt_int("wait_until_ms")?, row.opt_code("wait_for")?) {
+            (Some(until), Some(what)) => Some(Wait { until: Timestamp::from_ms(until), what }),
+            _ => None,
+        },
     })
 }

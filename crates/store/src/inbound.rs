@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use domain::ambient::Ambient;
 use domain::catalog::Catalog;
-use domain::click::Click;
+use domain::click::{Click, Marks, Verdict};
 use domain::conversion::{
-    self as rule, Arrival, Conversion, Decision, Existing, Fresh, Known, Reason, Status, Target,
+    self as rule, Arrival, Conversion, Decision, Existing, Fresh, Known, Reason, Status, Target, Waiting,
 };
 use domain::id::{AdvertiserId, ClickId, ConversionId, InboundId, NetworkId};
 use domain::inbound::{Answer, Named, Outcome, Postback, Refusal};
 use domain::link::Link;
+use domain::offer::Treatment;
 use domain::time::Timestamp;
 
 use crate::error::Mistake;
-use crate::{Error, Row, Statement, Tx, click, conversion, delivery};
+use crate::{Error, Row, Statement, Tx, click, conversion, delivery, tally, waiting};
 
 pub(crate) const ALL: &[&Statement] = &[&LOG, &BY_CLICK];
 
@@ -133,7 +134,9 @@ fn convert(
     let arrival = Arrival {
         at: received.at,
         address_allowed: address_is_allowed(link, received.address),
-        click_sent_on: click.verdict.sends_on(),
+        click_sent_on: click.verdict.sends_on() && !click.marks.has(Marks::REFUSED),
+        click_reused: click.verdict == Verdict::ClickIdReused
+            && link.offer.rules.reused_clicks == Treatment::Refuse,
     };
     let case = Case { received, postback, click, link: Arc::clone(link), target, arrival };
     settle(tx, ambient, &case).map(Ok)
@@ -171,11 +174,28 @@ impl Case<'_> {
             Some(_) => None,
             None => conversion::by_click_and_event(tx, self.click.id, self.target.event)?,
         };
-        Ok(Known {
+        let mut known = Known {
             same_key: same_key.map(|found| found.existing()),
             same_click: same_click.map(|found| found.existing()),
             holder: conversion::holder(tx, offer.network.id, place, self.member())?,
-        })
+            ..Known::default()
+        };
+        if known.same_key.is_none() {
+            let (event, whole) = tally::of_result(tx, offer, self.target.event, self.received.at)?;
+            (known.event_taken, known.offer_taken) = (event, whole);
+            known.previous = self.previous(tx)?;
+        }
+        Ok(known)
+    }
+
+    /// When the event before this one came for the click, if there is one and it stands.
+    fn previous(&self, tx: &mut Tx<'_>) -> Result<Option<Timestamp>, Error> {
+        let Some(before) = self.link.offer.predecessor(self.target.terms) else { return Ok(None) };
+        let found = conversion::by_click_and_event(tx, self.click.id, before.id)?;
+        let stands = found.filter(|found| {
+            found.status.holds_place() && found.waits.is_none_or(|wait| wait.what != Waiting::Predecessor)
+        });
+        Ok(stands.map(|found| found.received))
     }
 
     fn conversion(&self, id: ConversionId, key: String, fresh: &Fresh) -> Conversion {
@@ -204,6 +224,7 @@ impl Case<'_> {
             received: self.received.at,
             changed: self.received.at,
             version: 0,
+            waits: fresh.waits,
         }
     }
 }
@@ -222,13 +243,16 @@ fn settle(tx: &mut Tx<'_>, ambient: Ambient, case: &Case<'_>) -> Result<Outcome,
                 let id = ConversionId(ambient.new_id(case.received.at));
                 let conversion = case.conversion(id, key, &fresh);
                 if conversion::insert(tx, &conversion, "advertiser")? {
+                    tally::recorded(tx, &case.link.offer, &conversion)?;
                     delivery::enqueue(tx, ambient, &conversion)?;
+                    waiting::release(tx, ambient, &case.link.offer, &conversion)?;
                     return Ok(recorded(&conversion));
                 }
             }
             Decision::Update(existing, change) => {
                 let changed = conversion::update(tx, &existing, change, case.received.at, "advertiser")?;
                 if let Some(conversion) = changed {
+                    tally::changed(tx, &case.link.offer, existing.status, &conversion)?;
                     delivery::enqueue(tx, ambient, &conversion)?;
                     return Ok(outcome(Answer::Updated, Answer::Updated.code(), named(&conversion), ""));
                 }

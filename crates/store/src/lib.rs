@@ -22,6 +22,7 @@ pub mod postback;
 pub mod schema;
 pub mod tally;
 pub mod user;
+pub mod waiting;
 
 mod backup;
 mod db;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::advertiser::Advertiser;
+use domain::cap::Limit;
 use domain::click::Destination;
 use domain::id::{AdvertiserId, EventId, NetworkId, OfferId};
 use domain::money::{Percent, Rate};
 use domain::network::Network;
-use domain::cap::Limit;
 use domain::offer::{ConversionKind, Event, Offer, OfferKind, Results, ScheduledChange, Terms};
 use domain::sequence::Order;
 use domain::time::Timestamp;

@@ -5,8 +5,9 @@
 //! is counted from the conversions.
 
 use domain::cap::{Taken, Tally};
-use domain::conversion::Conversion;
+use domain::conversion::{Conversion, Status};
 use domain::id::{EventId, NetworkId, OfferId};
+use domain::offer::Offer;
 use domain::period::Period;
 use domain::time::Timestamp;
 
@@ -79,8 +80,75 @@ pub struct Written {
     pub changed: Timestamp,
 }
 
+impl Counted {
+    fn new(offer: &Offer, event: EventId) -> Self {
+        Self { network: offer.network.id, offer: offer.id, event, currency: offer.currency.code().to_owned() }
+    }
+
+    /// What a conversion of this offer and event is counted in: the event where it has caps, the whole offer where it
+    /// has budgets. The offer first, always, so that two who count never wait for each other in a circle.
+    fn all(offer: &Offer, event: EventId) -> Vec<Self> {
+        let budgets = (!offer.rules.budgets.is_empty()).then(|| Self::new(offer, EventId::NONE));
+        let capped = offer.terms(event).is_some_and(|terms| !terms.caps.is_empty());
+        let caps =
+            (capped && !(event == EventId::NONE && budgets.is_some())).then(|| Self::new(offer, event));
+        budgets.into_iter().chain(caps).collect()
+    }
+}
+
+/// What an event has taken of its caps and its offer of its budgets, in the periods that hold `at`. Nothing is read
+/// where nothing is limited.
+pub(crate) fn of_result(
+    tx: &mut Tx<'_>,
+    offer: &Offer,
+    event: EventId,
+    at: Timestamp,
+) -> Result<(Taken, Taken), Error> {
+    let (mut of_event, mut of_offer) = (Taken::default(), Taken::default());
+    for counted in Counted::all(offer, event) {
+        let taken = taken(tx, &counted, at)?;
+        if counted.event == event {
+            of_event = taken;
+        }
+        if counted.event == EventId::NONE {
+            of_offer = taken;
+        }
+    }
+    Ok((of_event, of_offer))
+}
+
+/// Counts a conversion that was just recorded.
+pub(crate) fn recorded(tx: &mut Tx<'_>, offer: &Offer, conversion: &Conversion) -> Result<(), Error> {
+    if conversion.status == Status::Rejected {
+        return Ok(());
+    }
+    for counted in Counted::all(offer, conversion.event) {
+        count(tx, &counted, conversion, 1, conversion.changed)?;
+    }
+    Ok(())
+}
+
+/// Gives a conversion's places back when it became `Rejected`, and takes them when it no longer is.
+pub(crate) fn changed(
+    tx: &mut Tx<'_>,
+    offer: &Offer,
+    before: Status,
+    conversion: &Conversion,
+) -> Result<(), Error> {
+    let by = match (before, conversion.status) {
+        (Status::Rejected, Status::Rejected) => return Ok(()),
+        (Status::Rejected, _) => 1,
+        (_, Status::Rejected) => -1,
+        _ => return Ok(()),
+    };
+    for counted in Counted::all(offer, conversion.event) {
+        count(tx, &counted, conversion, by, conversion.changed)?;
+    }
+    Ok(())
+}
+
 /// What the periods that hold `at` have taken. Locks them until the transaction ends.
-pub(crate) fn taken(tx: &mut Tx<'_>, counted: &Counted, at: Timestamp) -> Result<Taken, Error> {
+fn taken(tx: &mut Tx<'_>, counted: &Counted, at: Timestamp) -> Result<Taken, Error> {
     let mut taken = Taken::default();
     // The total first: it exists once, so it is the one door to all periods.
     for period in [Period::Total, Period::Month, Period::Week, Period::Day] {
@@ -128,7 +196,7 @@ fn open(tx: &mut Tx<'_>, counted: &Counted, period: Period, at: Timestamp) -> Re
 }
 
 /// Adds a conversion to the periods in which it was recorded (`by` 1), or takes it out again (`by` -1).
-pub(crate) fn count(
+fn count(
     tx: &mut Tx<'_>,
     counted: &Counted,
     conversion: &Conversion,
