@@ -18,7 +18,7 @@ use domain::time::Timestamp;
 use crate::error::Mistake;
 use crate::{Error, Row, Statement, Tx, click, conversion, delivery};
 
-pub(crate) const ALL: &[&Statement] = &[&LOG, &BY_CLICK];
+pub(crate) const ALL: &[&Statement] = &[&LOG, &FIND, &BY_CLICK];
 
 static LOG: Statement = Statement::new(
     "inbound.log",
@@ -27,9 +27,17 @@ static LOG: Statement = Statement::new(
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
 );
 
+static FIND: Statement = Statement::new(
+    "inbound.find",
+    "select inbound_id, network_id, received_ms, address, method, target, body, code, message, click_id,
+         conversion_id
+     from inbound where inbound_id = ?1",
+);
+
 static BY_CLICK: Statement = Statement::new(
     "inbound.by_click",
-    "select inbound_id, received_ms, address, method, target, body, code, message, conversion_id
+    "select inbound_id, network_id, received_ms, address, method, target, body, code, message, click_id,
+         conversion_id
      from inbound where click_id = ?1 order by inbound_id limit ?2",
 );
 
@@ -64,6 +72,8 @@ pub struct Received {
 pub struct Logged {
     /// Its id.
     pub id: InboundId,
+    /// The network of its host; `None` when the host belongs to none.
+    pub network: Option<NetworkId>,
     /// When it arrived.
     pub at: Timestamp,
     /// Who sent it.
@@ -78,6 +88,8 @@ pub struct Logged {
     pub code: String,
     /// What was said with it.
     pub message: String,
+    /// The click that it names, whether there is one or not.
+    pub click: Option<ClickId>,
     /// The conversion that was named.
     pub conversion: Option<ConversionId>,
 }
@@ -96,6 +108,11 @@ pub fn receive(
     };
     log(tx, received, &outcome)?;
     Ok(outcome)
+}
+
+/// A request by its id, whatever its network: the caller checks whose it is.
+pub fn find(tx: &mut Tx<'_>, id: InboundId) -> Result<Option<Logged>, Error> {
+    tx.query_one(&FIND, &[id.uuid().into()])?.map(|row| read(&row)).transpose()
 }
 
 /// The requests about a click, oldest first, at most `limit`.
@@ -312,6 +329,7 @@ fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome) -> Result<(), Er
 fn read(row: &Row) -> Result<Logged, Error> {
     Ok(Logged {
         id: InboundId(row.uuid("inbound_id")?),
+        network: row.opt_uuid("network_id")?.map(NetworkId),
         at: Timestamp::from_ms(row.int("received_ms")?),
         address: row.text("address")?,
         method: row.text("method")?,
@@ -319,6 +337,7 @@ fn read(row: &Row) -> Result<Logged, Error> {
         body: row.text("body")?,
         code: row.text("code")?,
         message: row.text("message")?,
+        click: row.opt_uuid("click_id")?.map(ClickId),
         conversion: row.opt_uuid("conversion_id")?.map(ConversionId),
     })
 }
