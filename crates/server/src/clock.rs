@@ -12,6 +12,11 @@ pub(crate) fn ambient() -> Ambient {
     Ambient { now, new_id, random }
 }
 
+/// Like [`ambient`], with ids for what is recorded of the past: the sequence of the present would not step back.
+pub(crate) fn past() -> Ambient {
+    Ambient { new_id: new_past_id, ..ambient() }
+}
+
 /// The wall clock. A clock before 1970 reads as 1970: nothing of ours is older.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 fn now() -> Timestamp {
@@ -23,10 +28,21 @@ fn now() -> Timestamp {
 /// caught up, so an id given later always sorts later.
 static IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
+/// The sequence of what is recorded of the past.
+static PAST_IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
 fn new_id(at: Timestamp) -> Uuid {
+    next_of(&IDS, at)
+}
+
+fn new_past_id(at: Timestamp) -> Uuid {
+    next_of(&PAST_IDS, at)
+}
+
+fn next_of(sequence: &Mutex<ContextV7>, at: Timestamp) -> Uuid {
     let ms = u64::try_from(at.ms()).unwrap_or(0);
     let nanos = u32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix(&IDS, ms / 1_000, nanos))
+    Uuid::new_v7(uuid::Timestamp::from_unix(sequence, ms / 1_000, nanos))
 }
 
 /// From the operating system's generator, stretched by the thread's own cipher.

@@ -127,6 +127,11 @@ impl Running {
         self.address
     }
 
+    /// Its database.
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Takes no new work, finishes what it has, and closes the database.
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
