@@ -42,7 +42,7 @@ use self::stored::Stored;
 const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often a run begins anew when somebody else changes the catalog meanwhile.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: usize = 50;
 
 /// How to run.
 #[derive(Debug, Clone, Default)]
