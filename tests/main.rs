@@ -6,6 +6,7 @@
     reason = "a failed test says so by a panic"
 )]
 
+mod apply;
 mod backup;
 mod click;
 mod config;
@@ -14,6 +15,7 @@ mod delivery;
 mod loop_through;
 mod malformed;
 mod money;
+mod network;
 mod nodes;
 mod parameter;
 mod postback;
