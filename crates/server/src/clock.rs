@@ -5,14 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::ambient::Ambient;
 use domain::time::Timestamp;
-use uuid::{ContextV7, Uuid};
+use uuid::{ClockSequence, ContextV7, NoContext, Uuid};
 
 /// The one real [`Ambient`].
 pub(crate) fn ambient() -> Ambient {
     Ambient { now, new_id, random }
 }
 
-/// Like [`ambient`], with ids for what is recorded of the past: the sequence of the present would not step back.
+/// Like [`ambient`], with ids for what is recorded of the past: without the sequence, which never steps back.
 pub(crate) fn past() -> Ambient {
     Ambient { new_id: new_past_id, ..ambient() }
 }
@@ -28,18 +28,15 @@ fn now() -> Timestamp {
 /// caught up, so an id given later always sorts later.
 static IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
-/// The sequence of what is recorded of the past.
-static PAST_IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
-
 fn new_id(at: Timestamp) -> Uuid {
-    next_of(&IDS, at)
+    of_time(&IDS, at)
 }
 
 fn new_past_id(at: Timestamp) -> Uuid {
-    next_of(&PAST_IDS, at)
+    of_time(NoContext, at)
 }
 
-fn next_of(sequence: &Mutex<ContextV7>, at: Timestamp) -> Uuid {
+fn of_time(sequence: impl ClockSequence<Output: Into<u128>>, at: Timestamp) -> Uuid {
     let ms = u64::try_from(at.ms()).unwrap_or(0);
     let nanos = u32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(sequence, ms / 1_000, nanos))

@@ -1,6 +1,6 @@
-//! `pitlane demo`: a network that runs, with a past, an advertiser and partners. Nothing in it is faked: the network is
-//! declared like any other, its past is written by the code that writes real traffic, and the simulators are listeners
-//! of their own that talk HTTP to the server like strangers.
+//! `pitlane demo`: a network that runs, with a past, an advertiser and partners. Nothing in it is faked: the
+//! network is declared like any other, its past is written by the code that writes real traffic, and the
+//! simulators are listeners of their own that talk HTTP to the server like strangers.
 
 mod campaign;
 mod cast;
@@ -27,6 +27,7 @@ use self::history::{Past, Setting};
 use crate::cli::say;
 use crate::config::{self, Effective, Layer, LogFormat};
 use crate::failure::Failure;
+use crate::wire::Running;
 use crate::{clock, log, outbox, serve, wire};
 
 /// The network, with `.invalid` hosts for the simulators.
@@ -77,7 +78,7 @@ impl Command {
         // The server comes first: a port that is taken is told before any work.
         let server = wire::start(&effective).await?;
         let ready = tokio::select! {
-            ready = self.set_up(server.db(), server.address(), cast) => Some(ready),
+            ready = self.set_up(&server, cast) => Some(ready),
             _ = &mut stop => None,
         };
         // Kept until the server has ended: a partner that is gone would be a failed delivery.
@@ -106,9 +107,9 @@ impl Command {
         Ok(config::load_alone(flags)?)
     }
 
-    async fn set_up(&self, db: &Db, address: SocketAddr, cast: Cast) -> Result<(Playing, Past), Failure> {
-        let now = clock::ambient().now();
-        let base = welcome::url(address);
+    async fn set_up(&self, server: &Running, cast: Cast) -> Result<(Playing, Past), Failure> {
+        let (db, now) = (server.db(), clock::ambient().now());
+        let base = welcome::url(server.address());
         let network = NETWORK.replace(EXPIRY, &now.plus_ms(-EXPIRED_MS).to_string());
         let declared = declare::apply(db, &cast.place(&network), "demo/network.toml", &base).await?;
         let catalog = db.read(store::catalog::load).await.map_err(Failure::new)?;
@@ -124,7 +125,8 @@ impl Command {
         };
         let postbacks = cast.place(POSTBACKS);
         let playing = cast.start(db, &declared, &base).await?;
-        declare::apply(db, &postbacks, "demo/postback.toml", &base).await?;
+        let told = declare::apply(db, &postbacks, "demo/postback.toml", &base).await?;
+        server.knows(told.catalog_version()).await;
         fill_in(db, now.plus_ms(-DAY_MS)).await?;
         Ok((playing, past))
     }

@@ -224,8 +224,8 @@ impl Broken {
     }
 }
 
-/// Tells a postback of the conversions received since a time, a few at once; what it was told of before is left out.
-/// Returns how many deliveries were made.
+/// Tells a postback of the conversions received since a time, a few at once; what it was told of before is
+/// left out. Returns how many deliveries were made.
 pub(crate) async fn backfill(
     db: &Db,
     postback: &Postback,

@@ -1,5 +1,5 @@
-//! Text from strangers, made fit for a terminal: what a visitor or a partner's server sent must not move the cursor,
-//! change colours or reorder what is read.
+//! Text from strangers, made fit for a terminal: what a visitor or a partner's server sent must not move the
+//! cursor, change colours or reorder what is read.
 
 use std::fmt::Write as _;
 

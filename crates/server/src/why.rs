@@ -1,7 +1,7 @@
 //! `pitlane why ID`: the whole story of a click, in order of time, from the record alone.
 //!
-//! An id leads to clicks ([`find`]), a click to everything that is stored about it ([`story`]), and that is told as a
-//! timeline ([`timeline`]) or as JSON.
+//! An id leads to clicks ([`find`]), a click to everything that is stored about it ([`story`]), and that is
+//! told as a timeline ([`timeline`]) or as JSON.
 
 mod find;
 mod story;
@@ -21,7 +21,8 @@ use crate::{session, wire};
 /// What `pitlane why` is asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Command {
-    /// An id: of a click, conversion, delivery (webhook-id) or answer (responseId), or the partner's of a click or member
+    /// Our id of a click, conversion, delivery (webhook-id) or answer (responseId); or the partner's of a
+    /// click or member
     id: String,
     /// Only what belongs to this network
     #[arg(long, value_name = "LABEL")]

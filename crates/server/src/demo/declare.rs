@@ -16,6 +16,11 @@ pub(super) async fn apply(db: &Db, text: &str, name: &str, base: &str) -> Result
 }
 
 impl Declared {
+    /// The state of the catalog that has it.
+    pub(super) fn catalog_version(&self) -> i64 {
+        self.0.catalog_version
+    }
+
     /// A fresh secret of a thing.
     pub(super) fn secret(&self, kind: &str, name: &str, secret: &str) -> Result<String, Failure> {
         let thing = self.0.things.iter().find(|thing| thing.kind == kind && thing.name == name);

@@ -1,5 +1,5 @@
-//! The past of the demo: weeks of traffic, decided by the rules and written by the code that serve real traffic. Only
-//! the clock differs.
+//! The past of the demo: weeks of traffic, decided by the rules and written by the code that serve real
+//! traffic. Only the clock differs.
 
 use std::sync::Arc;
 
@@ -225,5 +225,56 @@ fn record(destined: &Destined<'_>, decision: Decision) -> Click {
             message: decision.message.into_owned(),
             parameters: others.map(|(param, value)| (param, value.to_owned())).collect(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::time::Timestamp;
+    use store::{Db, Options, Target};
+
+    use super::{Past, write};
+    use crate::demo::{NETWORK, Setting, declare};
+    use crate::serve;
+
+    /// Two days of history in a database of its own.
+    fn past(seed: u64) -> (Past, Vec<String>) {
+        let name = format!("pitlane-history-{seed}-{}", uuid::Uuid::new_v4());
+        let dir = std::env::temp_dir().join(name);
+        let now: Timestamp = "2026-11-22T20:30:00Z".parse().unwrap();
+        let written = serve::runtime(1).unwrap().block_on(async {
+            let target = Target::Sqlite { dir: dir.clone() };
+            let db = Db::open(&target, &Options::default(), store::schema::MIGRATIONS, &store::click::LOG)
+                .unwrap();
+            let declared = declare::apply(&db, NETWORK, "network.toml", "http://any.example").await.unwrap();
+            let catalog = db.read(store::catalog::load).await.unwrap();
+            let setting = Setting::new(catalog, &declared).unwrap();
+            let past = write(&db, setting, seed, 2, now).await.unwrap();
+            let member = past.example.clone().unwrap().1;
+            let clicks = db.read(move |tx| store::click::by_pub_member_id(tx, &member, 100)).await.unwrap();
+            let shown = clicks.into_iter().map(|click| {
+                format!(
+                    "{} {} {:?} {}",
+                    click.id.at(),
+                    click.verdict,
+                    click.pub_click_id,
+                    click.facts.user_agent
+                )
+            });
+            let shown = shown.collect();
+            db.close().await;
+            (past, shown)
+        });
+        std::fs::remove_dir_all(dir).unwrap();
+        written
+    }
+
+    #[test]
+    fn a_seed_always_gives_the_same_history_and_another_one_another() {
+        let ((first, clicks), (same, same_clicks), (other, other_clicks)) = (past(1), past(1), past(2));
+        assert_eq!((first.clicks, first.reports), (same.clicks, same.reports));
+        assert_eq!(clicks, same_clicks);
+        assert!(first.clicks > 1_000 && first.reports > 50, "{first:?}");
+        assert_ne!((first.clicks, clicks), (other.clicks, other_clicks));
     }
 }

@@ -100,7 +100,8 @@ pub(super) struct Owner {
     pub(super) partner_name: String,
 }
 
-/// The rules as they decide over the recorded click with the settings of now and the members who had completed then.
+/// The rules as they decide over the recorded click with the settings of now and the members who had
+/// completed then.
 #[derive(Debug, Serialize)]
 pub(super) struct Rules {
     /// What they come to.
@@ -295,8 +296,8 @@ fn owner(link: &Link) -> Owner {
     }
 }
 
-/// Decides again over what was recorded. A parameter that could not be read was not kept; of such a click only the
-/// message is left.
+/// Decides again over what was recorded. A parameter that could not be read was not kept; of such a click
+/// only the message is left.
 fn rules(tx: &mut Tx<'_>, link: &Link, click: &Click) -> Result<Rules, Error> {
     if click.verdict == Verdict::ParameterMalformed {
         let detail = click.facts.message.clone();

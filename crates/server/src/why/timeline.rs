@@ -256,7 +256,8 @@ fn end(story: &Story) -> String {
         let status = stands(conversion.status, conversion.reason);
         let _ = writeln!(
             text,
-            "Comes to: conversion {} {status}{counts}; deliveries: {delivered} delivered, {waiting} waiting, {dead} dead.",
+            "Comes to: conversion {} {status}{counts}; \
+             deliveries: {delivered} delivered, {waiting} waiting, {dead} dead.",
             conversion.id
         );
     }
