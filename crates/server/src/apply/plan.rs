@@ -427,12 +427,11 @@ impl<'p> Planner<'p> {
     }
 
     fn network_of(&self, subject: &str, at: usize, label: Sound<Option<At<String>>>) -> Sound<Arc<Network>> {
-        let (found, at, why) = match label? {
-            Some(At { at, value }) => (self.networks.get(&value), at, format!("unknown network \"{value}\"")),
-            None => {
-                let why = "`network` is missing, and there is not exactly one".to_owned();
-                (self.default_network.as_ref(), at, why)
-            }
+        let (found, at, why) = if let Some(At { at, value }) = label? {
+            (self.networks.get(&value), at, format!("unknown network \"{value}\""))
+        } else {
+            let why = "`network` is missing, and there is not exactly one";
+            (self.default_network.as_ref(), at, why.to_owned())
         };
         if let Some(network) = found {
             return Ok(Arc::clone(network));
