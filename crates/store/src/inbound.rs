@@ -139,10 +139,12 @@ fn convert(
     let unknown =
         || Refusal::new(Answer::ClickUnknown, format!("no click {} in this network", postback.click));
     let Some(click) = click::lock(tx, postback.click)? else { return Ok(Err(unknown())) };
+    // A click is only made on a link that some server knows; this one will know it in a moment.
+    let Some(link) = catalog.links.get(&click.link) else { return Err(Error::Stale) };
     // Another network's click, or another advertiser's, answers exactly like one that does not exist.
-    let Some(link) = catalog.links.get(&click.link).filter(|link| is_theirs(link, received)) else {
+    if !is_theirs(link, received) {
         return Ok(Err(unknown()));
-    };
+    }
     let target = match rule::target(&link.offer, postback) {
         Ok(target) => target,
         Err(refusal) => return Ok(Err(refusal)),
