@@ -1,7 +1,8 @@
 //! `pitlane apply`: makes what is stored like what a file declares, all of it or nothing.
 //!
 //! A run reads the file ([`declaration`]), compares it with what is stored ([`plan`], a pure function), and writes the
-//! difference in one transaction ([`write`]) if the catalog is still as it was read. What the file does not name stays.
+//! difference in one transaction ([`mod@write`]) if the catalog is still as it was read. What the file does not name
+//! stays.
 
 mod advertiser;
 mod command;
