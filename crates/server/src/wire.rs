@@ -99,6 +99,8 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         Target::Postgres { .. } => None,
     };
     let db = open_elsewhere(effective).await?;
+    // A database that can be read but not written must not be found out by the first click.
+    db.health().await.map_err(|error| database_failure(error, &effective.target))?;
     let live = Arc::new(Live::default());
     let bell = Bell::default();
     let loaded = Follower::load(db.clone(), Arc::clone(&live)).await;
