@@ -14,6 +14,7 @@ mod conversion;
 mod crash;
 mod delivery;
 mod demo;
+mod fault;
 mod link_check;
 mod loop_through;
 mod malformed;

@@ -4,10 +4,10 @@
 //! every 302 and 200 must leave after the end of a sync that began after the record was written (SQLite), or after
 //! the commit was confirmed by the database server (PostgreSQL, whose own sync is a setting that is checked).
 
-mod answer;
+pub(crate) mod answer;
 mod backend;
 pub(crate) mod trace;
-mod wal;
+pub(crate) mod wal;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -87,6 +87,10 @@ fn no_answer_leaves_before_the_sync_that_covers_its_record() {
     let durable = wal::durable(&observed.calls, &observed.records());
     assert_eq!(premature(&observed.answers, &durable), Vec::<String>::new());
     observed.is_complete();
+    // No write is for a file that a crash would throw away.
+    let written = observed.calls.iter().filter(|call| call.name == "pwrite64");
+    let elsewhere = written.filter(|call| !call.file.contains("/pitlane.db"));
+    assert_eq!(elsewhere.map(|call| &call.file).collect::<HashSet<_>>(), HashSet::new());
 }
 
 /// The control: with `synchronous=OFF` there is no sync. The server refuses to run so, so the syncs are taken from it.

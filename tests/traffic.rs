@@ -171,15 +171,17 @@ impl Traffic {
     /// Lets `clients` visitors in at once, one after the other each, until all begin `visits` or the server is gone.
     pub(crate) fn begin(self: &Arc<Self>, url: &str, clients: usize, visits: u64) -> Load {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
-        let last = self.next.load(Ordering::Relaxed).saturating_add(visits);
+        let last = Arc::new(AtomicU64::new(self.next.load(Ordering::Relaxed).saturating_add(visits)));
+        let due = Arc::new(Mutex::new(std::mem::take(&mut *lock(&self.owed))));
         let mut tasks = JoinSet::new();
         block_on(async {
             for _ in 0..clients {
-                let client = Client { traffic: Arc::clone(self), url: url.to_owned(), round };
-                tasks.spawn(client.run(last));
+                let (traffic, due) = (Arc::clone(self), Arc::clone(&due));
+                let client = Client { traffic, url: url.to_owned(), round, due };
+                tasks.spawn(client.run(Arc::clone(&last)));
             }
         });
-        Load(tasks)
+        Load { tasks, last, due, traffic: Arc::clone(self) }
     }
 
     /// Everything promised until now, in the order in which the answers ended.
@@ -204,6 +206,24 @@ impl Traffic {
     /// The answers until now that promised nothing, with status 503.
     pub(crate) fn refused(&self) -> Vec<Answer> {
         lock(&self.refused).clone()
+    }
+
+    /// Checks that every answer that promised nothing says so: what to do, and nothing that looks like a record.
+    pub(crate) fn check_refused(&self) {
+        for answer in self.refused() {
+            let seconds: u64 = answer.header("retry-after").parse().unwrap_or_else(|_| panic!("{answer:?}"));
+            let json = answer.json();
+            let said = (json["code"].as_str(), json["isSuccessful"].as_bool(), json["data"].is_null());
+            assert_eq!(said, (Some("not_recorded"), Some(false), true), "{answer:?}");
+            assert!((1..=60).contains(&seconds) && answer.header("location").is_empty(), "{answer:?}");
+        }
+    }
+
+    /// Whether clicks as well as postbacks are among the answers that promised nothing.
+    pub(crate) fn refused_both(&self) -> bool {
+        let (clicks, postbacks): (Vec<_>, Vec<_>) =
+            self.refused().into_iter().partition(|answer| answer.header("x-click-verdict") == "not_recorded");
+        !clicks.is_empty() && !postbacks.is_empty()
     }
 
     /// The answers until now that no visit may get, such as an unknown click for one that was promised.
@@ -239,16 +259,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Visitors who are on their way.
-pub(crate) struct Load(JoinSet<()>);
+pub(crate) struct Load {
+    tasks: JoinSet<()>,
+    last: Arc<AtomicU64>,
+    due: Arc<Mutex<Vec<Owed>>>,
+    traffic: Arc<Traffic>,
+}
 
 impl Load {
+    /// Lets nobody else in, and waits until those on their way are done.
+    pub(crate) fn finish(self) {
+        self.last.store(0, Ordering::Relaxed);
+        self.end();
+    }
+
     /// Waits until the last of them is done, or has met a dead server.
     pub(crate) fn end(mut self) {
         block_on(async {
-            while let Some(ended) = tokio::time::timeout(AT_MOST, self.0.join_next()).await.expect("an end") {
+            while let Some(ended) =
+                tokio::time::timeout(AT_MOST, self.tasks.join_next()).await.expect("an end")
+            {
                 ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             }
         });
+        // What the server did not live to be asked.
+        lock(&self.traffic.owed).append(&mut lock(&self.due));
     }
 }
 
@@ -260,20 +295,21 @@ struct Client {
     traffic: Arc<Traffic>,
     url: String,
     round: usize,
+    /// What was left without an answer until now.
+    due: Arc<Mutex<Vec<Owed>>>,
 }
 
 impl Client {
-    async fn run(self, last: u64) {
-        // What was left without an answer by the server's last life goes first.
+    async fn run(self, last: Arc<AtomicU64>) {
         loop {
-            let Some((visit, click)) = lock(&self.traffic.owed).pop() else { break };
+            let Some((visit, click)) = lock(&self.due).pop() else { break };
             if self.report(visit, click).await.is_err() {
                 return;
             }
         }
         loop {
             let number = self.traffic.next.fetch_add(1, Ordering::Relaxed);
-            if number >= last || self.visit(Visit(number)).await.is_err() {
+            if number >= last.load(Ordering::Relaxed) || self.visit(Visit(number)).await.is_err() {
                 return;
             }
             if number.is_multiple_of(AGAIN_EVERY)
@@ -300,7 +336,6 @@ impl Client {
                 Ok(())
             }
             503 => {
-                assert!(answer.header("location").is_empty(), "a redirect without a record: {answer:?}");
                 lock(&self.traffic.refused).push(answer);
                 Ok(())
             }
