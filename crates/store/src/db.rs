@@ -126,7 +126,9 @@ impl Db {
             rows_per_commit: ROWS_PER_COMMIT,
             one_writer,
         }));
-        let ended = engine::start(target, options, migrations, append, &inbox)?;
+        let started = engine::start(target, options, migrations, append, &inbox);
+        // Threads that have started before a failure must not wait for ever.
+        let ended = started.inspect_err(|_| inbox.close())?;
         Ok(Self { inner: Arc::new(Inner { inbox, kind, append, ended }) })
     }
 
