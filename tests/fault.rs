@@ -14,7 +14,7 @@ use testkit::{Engine, Folder, Server, eventually, for_each_engine};
 use self::cluster::Cluster;
 use self::disk::SmallDisk;
 use crate::PITLANE;
-use crate::order::trace::Tracing;
+use crate::order::trace::{CALLS, Tracing};
 use crate::order::{answer, premature, wal};
 use crate::traffic::oracle::Stored;
 use crate::traffic::{Traffic, declare};
@@ -106,29 +106,54 @@ fn a_full_disk_refuses_everybody_and_works_again_when_there_is_space() {
 #[test]
 fn a_sync_or_write_that_fails_stops_the_process_and_a_restart_has_everything() {
     for inject in [
-        "fsync,fdatasync:error=EIO:when=14",
-        "fsync,fdatasync:error=EIO:when=40",
-        "pwrite64:error=EIO:when=150",
+        "--inject=fsync,fdatasync:error=EIO:when=14",
+        "--inject=fsync,fdatasync:error=EIO:when=40",
+        "--inject=pwrite64:error=EIO:when=150",
     ] {
         let engine = Engine::sqlite();
         let traffic = network(&engine);
-        let (server, tracing) = Tracing::start(&PITLANE.serve_command(&engine, &[]), Some(inject));
-        let mut server = server.expect_errors();
-        traffic.begin(server.url(), CLIENTS, u64::MAX).end();
-        let status = server.wait();
-        assert_eq!(status.signal(), Some(SIGABRT), "{inject}: {status}, {:#?}", server.log());
-        let said = server.log().iter().any(|line| line.contains("the disk did not confirm a write"));
-        assert!(said, "{inject}: {:#?}", server.log());
+        let (server, tracing) = Tracing::start(&PITLANE.serve_command(&engine, &[]), CALLS, &[inject]);
+        let port = server.address().rsplit(':').next().unwrap().to_owned();
+        dies(server, &traffic);
         let calls = tracing.calls();
-        let answers = answer::answers(&calls, server.address().rsplit(':').next().unwrap());
+        let answers = answer::answers(&calls, &port);
         let records: HashSet<_> = answers.iter().flat_map(answer::Answer::records).collect();
         assert!(records.len() > 10, "{inject}: {}", records.len());
         assert_eq!(premature(&answers, &wal::durable(&calls, &records)), Vec::<String>::new(), "{inject}");
-        let server = PITLANE.serve(&engine, &[]);
-        works(&server, &traffic);
-        server.stop();
-        holds(&engine, &traffic);
+        has_everything(&engine, &traffic);
     }
+}
+
+/// The log is moved into the database file now and then. When that file's sync fails, the log must stay as it is.
+#[test]
+fn a_checkpoint_that_fails_stops_the_process_and_a_restart_has_everything() {
+    let engine = Engine::sqlite();
+    let traffic = network(&engine);
+    let Engine::Sqlite(folder) = &engine else { unreachable!("SQLite") };
+    let file = folder.join("pitlane.db");
+    let inject = ["-P", &file, "--inject=fsync,fdatasync:error=EIO:when=1"];
+    let (server, _tracing) = Tracing::start(&PITLANE.serve_command(&engine, &[]), "fsync,fdatasync", &inject);
+    dies(server, &traffic);
+    assert!(traffic.promised() > 100, "{}", traffic.promised());
+    has_everything(&engine, &traffic);
+}
+
+/// Lets traffic in until the server ends itself.
+fn dies(server: Server, traffic: &Arc<Traffic>) {
+    let mut server = server.expect_errors();
+    traffic.begin(server.url(), CLIENTS, 20_000).end();
+    let status = server.wait();
+    assert_eq!(status.signal(), Some(SIGABRT), "{status}, {:#?}", server.log());
+    let said = server.log().iter().any(|line| line.contains("the disk did not confirm a write"));
+    assert!(said, "{:#?}", server.log());
+}
+
+/// The next server finds everything that was promised.
+fn has_everything(engine: &Engine, traffic: &Arc<Traffic>) {
+    let server = PITLANE.serve(engine, &[]);
+    works(&server, traffic);
+    server.stop();
+    holds(engine, traffic);
 }
 
 #[test]

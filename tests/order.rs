@@ -16,7 +16,7 @@ use testkit::Engine;
 use uuid::Uuid;
 
 use self::answer::{Answer, answers};
-use self::trace::{Call, Tracing};
+use self::trace::{CALLS, Call, Tracing};
 use crate::PITLANE;
 use crate::traffic::{Promise, Traffic, declare};
 use crate::world::{Endpoint, TO_THIS_MACHINE};
@@ -56,12 +56,12 @@ impl Observed {
 }
 
 /// Runs a server with traffic under `strace`.
-fn observe(engine: &Engine, inject: Option<&str>) -> Observed {
+fn observe(engine: &Engine, more: &[&str]) -> Observed {
     let endpoint = Endpoint::bind();
     let applied = declare(engine, &endpoint);
     let _partner = endpoint.start(vec![applied.signing_secret("partner", "app")]);
     let traffic = Traffic::new(&applied);
-    let (server, tracing) = Tracing::start(&PITLANE.serve_command(engine, &TO_THIS_MACHINE), inject);
+    let (server, tracing) = Tracing::start(&PITLANE.serve_command(engine, &TO_THIS_MACHINE), CALLS, more);
     traffic.begin(server.url(), CLIENTS, VISITS).end();
     let port = server.address().rsplit(':').next().unwrap().to_owned();
     server.stop();
@@ -83,7 +83,7 @@ pub(crate) fn premature(answers: &[Answer], durable: &HashMap<Uuid, usize>) -> V
 
 #[test]
 fn no_answer_leaves_before_the_sync_that_covers_its_record() {
-    let observed = observe(&Engine::sqlite(), None);
+    let observed = observe(&Engine::sqlite(), &[]);
     let durable = wal::durable(&observed.calls, &observed.records());
     assert_eq!(premature(&observed.answers, &durable), Vec::<String>::new());
     observed.is_complete();
@@ -96,7 +96,7 @@ fn no_answer_leaves_before_the_sync_that_covers_its_record() {
 /// The control: with `synchronous=OFF` there is no sync. The server refuses to run so, so the syncs are taken from it.
 #[test]
 fn the_check_fails_when_nothing_is_synced() {
-    let observed = observe(&Engine::sqlite(), Some("fsync,fdatasync:retval=0"));
+    let observed = observe(&Engine::sqlite(), &["--inject=fsync,fdatasync:retval=0"]);
     let durable = wal::durable(&observed.calls, &observed.records());
     let speaking = observed.answers.iter().filter(|answer| !answer.records().is_empty()).count();
     assert_eq!(premature(&observed.answers, &durable).len(), speaking);
@@ -108,7 +108,7 @@ fn no_answer_leaves_before_postgresql_has_confirmed_its_commit() {
     let engine = Engine::postgres();
     let Engine::Postgres { url, .. } = &engine else { unreachable!("PostgreSQL") };
     let port = url.port().unwrap_or(5432);
-    let observed = observe(&engine, None);
+    let observed = observe(&engine, &[]);
     let durable = backend::durable(&observed.calls, &observed.records(), port);
     assert_eq!(premature(&observed.answers, &durable), Vec::<String>::new());
     observed.is_complete();

@@ -276,9 +276,11 @@ impl Load {
     /// Waits until the last of them is done, or has met a dead server.
     pub(crate) fn end(mut self) {
         block_on(async {
-            while let Some(ended) =
-                tokio::time::timeout(AT_MOST, self.tasks.join_next()).await.expect("an end")
-            {
+            loop {
+                let next = tokio::time::timeout(AT_MOST, self.tasks.join_next()).await;
+                let next =
+                    next.unwrap_or_else(|_| panic!("visitors are still on their way after {AT_MOST:?}"));
+                let Some(ended) = next else { break };
                 ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
             }
         });

@@ -10,7 +10,7 @@ use testkit::{Folder, Server, eventually};
 use crate::world::AT_MOST;
 
 /// Everything that writes to a file or a socket, makes it durable, or hears from a database server.
-const CALLS: &str = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,fsync,fdatasync,sync_file_range,\
+pub(crate) const CALLS: &str = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,fsync,fdatasync,sync_file_range,\
                      read,readv,recvfrom,recvmsg";
 
 /// A system call.
@@ -56,16 +56,14 @@ pub(crate) struct Tracing {
 }
 
 impl Tracing {
-    /// Starts a server under `strace`; `inject` makes up the outcome of calls (`fsync:error=EIO:when=9`).
-    pub(crate) fn start(command: &Command, inject: Option<&str>) -> (Server, Self) {
+    /// Starts a server under `strace`, which sees these calls. `more` are further arguments, such as
+    /// `--inject=fsync:error=EIO:when=9`, which makes up the outcome of the ninth.
+    pub(crate) fn start(command: &Command, calls: &str, more: &[&str]) -> (Server, Self) {
         let folder = Folder::new();
         let mut traced = Command::new("strace");
         // The tracer is the grandchild, so that the child is the server itself, with its signals and its code.
-        traced.args(["-D", "-f", "--seccomp-bpf", "-yy", "-xx", "-s", "1000000"]);
-        traced.args(["-e", "abbrev=none", "-e", &format!("trace={CALLS}")]);
-        if let Some(inject) = inject {
-            traced.args(["-e", &format!("inject={inject}")]);
-        }
+        traced.args(["-D", "-f", "--seccomp-bpf", "-yy", "-xx", "-s", "1000000", "--abbrev=none"]);
+        traced.arg(format!("--trace={calls}")).args(more);
         traced.args(["-o", &folder.join("trace"), "--"]).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
