@@ -209,6 +209,28 @@ fn a_postgresql_that_may_lose_commits_is_refused_at_start_and_later() {
 }
 
 #[test]
+fn a_postgresql_that_is_told_to_be_hasty_while_a_server_runs_loses_nothing_of_it() {
+    let cluster = Cluster::start_new();
+    let engine = Engine::postgres_on(&cluster.url());
+    let traffic = network(&engine);
+    let server = PITLANE.serve(&engine, &[]);
+    works(&server, &traffic);
+    // From now on the crash of a session that obeys would lose what it committed in its last moments.
+    engine.execute("alter system set synchronous_commit = off");
+    engine.execute("alter system set wal_writer_delay = '10s'");
+    engine.execute("select pg_reload_conf()");
+    eventually("it is hasty", AT_MOST, || engine.sql("show synchronous_commit") == [["off"]]);
+    let load = traffic.begin(server.url(), CLIENTS, u64::MAX);
+    traffic.wait_for(traffic.promised() + 300);
+    cluster.stop("immediate");
+    cluster.start(&["synchronous_commit=on"]);
+    load.finish();
+    works(&server, &traffic);
+    server.stop();
+    holds(&engine, &traffic);
+}
+
+#[test]
 fn a_postgresql_without_space_promises_nothing() {
     let engine = Engine::postgres();
     let traffic = network(&engine);
