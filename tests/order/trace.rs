@@ -10,8 +10,8 @@ use testkit::{Folder, Server, eventually};
 use crate::world::AT_MOST;
 
 /// Everything that writes to a file or a socket, makes it durable, or hears from a database server.
-pub(crate) const CALLS: &str = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,fsync,fdatasync,sync_file_range,\
-                     read,readv,recvfrom,recvmsg";
+pub(crate) const CALLS: &str = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,\
+                     fsync,fdatasync,sync_file_range,read,readv,recvfrom,recvmsg";
 
 /// A system call.
 #[derive(Debug, Clone, PartialEq, Eq)]
