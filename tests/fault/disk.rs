@@ -83,8 +83,12 @@ impl SmallDisk {
         std::fs::remove_file(self.seen().join("ballast")).expect("the ballast");
     }
 
-    /// Copies everything back, when nobody uses it any more.
+    /// Copies everything back, when nobody uses it any more. What is there goes first: an old log beside a new database
+    /// would be taken for its own.
     pub(crate) fn copy_back(&self, files: &Path) {
+        for entry in std::fs::read_dir(files).expect("a folder") {
+            std::fs::remove_file(entry.expect("a file").path()).expect("a file of an earlier state");
+        }
         copy(&self.seen(), files);
     }
 }
