@@ -4,6 +4,7 @@
 #
 #   PITLANE_TEST_POSTGRES   a postgres:// URL of a superuser, to use that server instead of a private one
 #   PITLANE_CRASH_ROUNDS    rounds of the kill -9 test (50)
+#   PITLANE_READY_WITHIN_MS the most that a start may take after a kill (2000), for slow machines
 #   PITLANE_TEST_MINUTES    the most the tests together may take (55)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -71,7 +72,8 @@ install_missing() {
     local packages=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     command -v strace >/dev/null || packages+=(strace)
-    if [[ -z "${PITLANE_TEST_POSTGRES:-}" && -z "$(postgres_programs)" ]]; then
+    # Needed also beside a server of yours: a test stops and starts one of its own.
+    if [[ -z "$(postgres_programs)" ]]; then
         packages+=(postgresql-15)
     fi
     if ((${#packages[@]} == 0)); then

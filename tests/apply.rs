@@ -4,6 +4,7 @@ mod fault;
 mod secret;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 use testkit::{Engine, Folder, Ran, for_each_engine};
@@ -325,7 +326,7 @@ fn every_change_is_told_written_and_audited() {
             let (kind, name) = (own["kind"].as_str().unwrap(), own["name"].as_str().unwrap());
             assert_eq!(own["id"], thing(&made, kind, name)["id"], "ids stay");
             for change in changes(own) {
-                told.push_str(&format!("{kind} {name}: {change}\n"));
+                writeln!(told, "{kind} {name}: {change}").unwrap();
             }
         }
         assert_eq!(told, TOLD);
@@ -431,18 +432,22 @@ fn what_conversions_depend_on_cannot_change() {
 fn several_runs_at_once_all_count() {
     for_each_engine(|engine| {
         report(engine, SMALL, &[]);
-        std::thread::scope(|scope| {
-            for runner in 0..6 {
-                scope.spawn(move || {
-                    for step in 0..4 {
-                        let more = format!(
-                            "[[partner]]\nslug = \"p-{runner}-{step}\"\n[[link]]\noffer = \"flat\"\npartner = \"p-{runner}-{step}\"\n"
-                        );
-                        assert_eq!(counts(&report(engine, &more, &[])), (2, 0, 0));
-                    }
-                });
-            }
+        // Each declares a partner of its own with a link, and one that the others declare as well.
+        let run = |runner: usize| {
+            let created = (0..4).map(|step| {
+                let slug = format!("slug = \"p-{runner}-{step}\"");
+                let link = format!("offer = \"flat\"\n{}", slug.replace("slug", "partner"));
+                let shared = format!("slug = \"shared-{step}\"");
+                let more = format!("[[partner]]\n{slug}\n[[partner]]\n{shared}\n[[link]]\n{link}\n");
+                counts(&report(engine, &more, &[])).0
+            });
+            created.sum::<i64>()
+        };
+        let created: i64 = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..6).map(|runner| scope.spawn(move || run(runner))).collect();
+            running.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
+        assert_eq!(created, 6 * 4 * 2 + 4);
         assert_eq!(engine.count("select count(*) from link"), 25);
         assert_eq!(version(engine), 2 + 24);
     });
@@ -453,12 +458,15 @@ fn a_thousand_things_are_read_back_as_they_were_written() {
     for_each_engine(|engine| {
         let mut text = SMALL.to_owned();
         for number in 0..1_100 {
-            text.push_str(&format!(
+            writeln!(
+                text,
                 "[[partner]]\nslug = \"p{number}\"\n\
-                 [[offer]]\nslug = \"o{number}\"\nadvertiser = \"shop\"\ndestination = \"https://a.example/{number}?{{gk_click_id}}\"\n\
+                 [[offer]]\nslug = \"o{number}\"\nadvertiser = \"shop\"\n\
+                 destination = \"https://a.example/{number}?{{gk_click_id}}\"\n\
                  revenue = \"{number}.5\"\npayout = \"{number}\"\n\
-                 [[link]]\noffer = \"o{number}\"\npartner = \"p{number}\"\n"
-            ));
+                 [[link]]\noffer = \"o{number}\"\npartner = \"p{number}\""
+            )
+            .unwrap();
         }
         assert_eq!(counts(&report(engine, &text, &[])), (3_308, 0, 0));
         assert_eq!(counts(&report(engine, &text, &[])), (0, 0, 3_308));

@@ -192,20 +192,23 @@ fn the_advertiser_s_own_id_makes_copies_one_for_ever() {
         let sale = "&cnv_conversion_id=order-1&cnv_amount=10";
         let (code, first) = world.reported(&click, sale);
         assert_eq!(code, "recorded");
-        let same = |code: &str| (code.to_owned(), first.clone());
-        assert_eq!(world.reported(&click, sale), same("duplicate"));
-        assert_eq!(world.reported(&click, "&cnv_conversion_id=order-1&cnv_amount=10.000"), same("duplicate"));
+        let first_as = |code: &str| (code.to_owned(), first.clone());
+        assert_eq!(world.reported(&click, sale), first_as("duplicate"));
+        assert_eq!(
+            world.reported(&click, "&cnv_conversion_id=order-1&cnv_amount=10.000"),
+            first_as("duplicate")
+        );
         let other_facts = [
             "&cnv_conversion_id=order-1&cnv_amount=11",
             "&cnv_conversion_id=order-1&cnv_amount=10&cnv_currency=EUR",
             "&cnv_conversion_id=order-1&cnv_amount=11&cnv_status=Rejected",
         ];
         for facts in other_facts {
-            assert_eq!(world.reported(&click, facts), same("conflict"), "{facts}");
+            assert_eq!(world.reported(&click, facts), first_as("conflict"), "{facts}");
         }
-        assert_eq!(world.reported(&other, sale), same("conflict"), "another click");
+        assert_eq!(world.reported(&other, sale), first_as("conflict"), "another click");
         // Without the id, it is a copy by its click.
-        assert_eq!(world.reported(&click, "&cnv_amount=10"), same("duplicate"));
+        assert_eq!(world.reported(&click, "&cnv_amount=10"), first_as("duplicate"));
         assert_eq!(world.reported(&other, "&cnv_conversion_id=order-2&cnv_amount=10").0, "recorded");
         assert_eq!(world.count("conversion where status = 'Success'"), 2);
         assert_eq!(world.pays("m1"), 1);

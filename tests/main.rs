@@ -6,20 +6,30 @@
     reason = "a failed test says so by a panic"
 )]
 
+mod apply;
 mod backup;
 mod click;
 mod config;
 mod conversion;
+mod crash;
 mod delivery;
+mod demo;
+mod fault;
+mod link_check;
 mod loop_through;
 mod malformed;
 mod money;
+mod network;
 mod nodes;
+mod order;
+mod outbox;
 mod parameter;
 mod postback;
 mod proof;
 mod race;
 mod serve;
+mod traffic;
+mod why;
 mod world;
 
 use testkit::Pitlane;

@@ -9,7 +9,7 @@ use crate::PITLANE;
 use crate::world::{TO_THIS_MACHINE, TOKEN, World, apply, click_id};
 
 /// The product promises a second; a busy machine gets a few.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(10);
 
 /// A change of the network beyond the fixture's.
 const MORE: &str = r#"

@@ -1,5 +1,7 @@
 //! Wrong files: each fault is told with its line and column, all of them at once, and nothing is changed.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use testkit::{Engine, for_each_engine};
 
@@ -167,7 +169,7 @@ fn everything_wrong_is_told_at_once_in_the_order_of_the_file_up_to_a_bound() {
     let engine = Engine::sqlite();
     let mut text = BASE.to_owned();
     for number in 0..60 {
-        text.push_str(&format!("[[link]]\noffer = \"none-{number}\"\npartner = \"app\"\n"));
+        writeln!(text, "[[link]]\noffer = \"none-{number}\"\npartner = \"app\"").unwrap();
     }
     let text = text.replace("slug = \"app\"", "slug = \"app\"\nstatus = \"on\"\ncolour = 7");
     let ran = apply(&engine, &text, &["--json"]);

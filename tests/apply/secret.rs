@@ -107,10 +107,9 @@ fn secrets_are_renewed_one_by_one_and_the_old_ones_ended_on_demand() {
 #[test]
 fn a_secret_belongs_to_exactly_one_thing_of_the_file() {
     for_each_engine(|engine| {
-        let two = format!(
-            "{}\n[[network]]\nlabel = \"other\"\ncurrency = \"EUR\"\n[[partner]]\nnetwork = \"other\"\nslug = \"app\"\n",
-            scoped()
-        );
+        let other = "[[network]]\nlabel = \"other\"\ncurrency = \"EUR\"\n\
+                     [[partner]]\nnetwork = \"other\"\nslug = \"app\"\n";
+        let two = format!("{}{other}", scoped());
         let cases = [
             ("--new-secret", "partner/nobody", "partner/nobody: the file declares no such thing"),
             ("--new-secret", "partner/app", "partner/app: several networks have one"),

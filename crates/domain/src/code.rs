@@ -3,7 +3,7 @@
 
 /// The text given is not one of the codes of an enum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is not a {what}; it is one of: {known}")]
+#[error("`{given}` is no {what}; it is one of: {known}")]
 pub struct UnknownCode {
     /// What was expected, for instance `offer status`.
     pub what: &'static str,

@@ -11,11 +11,12 @@ use crate::cli::say;
 use crate::config::Effective;
 use crate::failure::Failure;
 use crate::serve::database;
+use crate::session;
 use crate::wire::database_failure;
 
 /// Writes the whole database into the new file; servers go on meanwhile.
 pub(crate) fn backup(effective: &Effective, file: &Path) -> Result<(), Failure> {
-    refuse_absent(effective)?;
+    session::refuse_absent(effective)?;
     let (copied, took) = timed("Backing up", |bar| {
         store::backup(&effective.target, file, MIGRATIONS, &mut |table, rows| show(bar, table, rows))
     });
@@ -34,16 +35,6 @@ pub(crate) fn restore(effective: &Effective, file: &Path) -> Result<(), Failure>
     let copied = copied.map_err(|error| not_restored(error, &effective.target))?;
     let result = Done { rows: rows(&copied), bytes, took };
     say(&format!("{} restored from {}: {}\n", database(effective), file.display(), result.text()))
-}
-
-/// A backup of a database that is not there would be an empty one: a wrong folder, most likely.
-fn refuse_absent(effective: &Effective) -> Result<(), Failure> {
-    let Target::Sqlite { dir } = &effective.target else { return Ok(()) };
-    if dir.join("pitlane.db").exists() {
-        return Ok(());
-    }
-    let error = format!("there is no database in {}", dir.display());
-    Err(Failure::new(error).next("name its folder with --data, or its server with --database"))
 }
 
 fn unreadable(file: &Path, source: std::io::Error) -> Failure {

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, DatabaseUrl, Effective, Folder, Layer};
 use crate::failure::Failure;
-use crate::{apply, backup, serve};
+use crate::outbox::{DeliveryCommand, PostbackCommand};
+use crate::{apply, backup, demo, link_check, serve, why};
 
 /// What every `--help` ends with.
 const AFTER_HELP: &str = "\
@@ -28,15 +29,34 @@ pub(crate) struct Cli {
 enum Command {
     /// Serve tracking links, postbacks and health until SIGTERM or SIGINT
     Serve(Box<Everything>),
+    /// Run a network that has a past, an advertiser and partners, to look around in
+    Demo(demo::Command),
     /// Declare networks, offers, partners, links and the rest by a file; run it again after each change of the file
     Apply(apply::Command),
     /// Write the whole database into a new file, while servers go on
     Backup(OneFile),
     /// Fill an empty database from a backup, of either engine into either engine
     Restore(OneFile),
+    /// Tell the whole story of a click, conversion, delivery, partner's click or member
+    Why(why::Command),
+    /// Look at tracking links
+    #[command(subcommand)]
+    Link(LinkCommand),
+    /// Look at what partners are told, and send it again
+    #[command(subcommand)]
+    Delivery(DeliveryCommand),
+    /// Work on partners' postbacks
+    #[command(subcommand)]
+    Postback(PostbackCommand),
     /// Show what the settings are and where they come from
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum LinkCommand {
+    /// Explain what the server would do with a tracking link, and why; records nothing
+    Check(link_check::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +86,7 @@ impl Everything {
 }
 
 /// Where an installation is, for commands that need no more.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
@@ -101,9 +121,14 @@ struct OneFile {
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(settings) => serve::run(&settings.load()?),
+        Command::Demo(demo) => demo.run(),
         Command::Apply(apply) => apply.run(),
         Command::Backup(one) => backup::backup(&one.place.load()?, &one.file),
         Command::Restore(one) => backup::restore(&one.place.load()?, &one.file),
+        Command::Why(why) => why.run(),
+        Command::Link(LinkCommand::Check(check)) => check.run(),
+        Command::Delivery(delivery) => delivery.run(),
+        Command::Postback(postback) => postback.run(),
         Command::Config(ConfigCommand::Check(settings)) => say(&check(&settings.load()?)),
         Command::Config(ConfigCommand::Default) => say(config::DEFAULTS),
     }

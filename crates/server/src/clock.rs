@@ -5,11 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::ambient::Ambient;
 use domain::time::Timestamp;
-use uuid::{ContextV7, Uuid};
+use uuid::{ClockSequence, ContextV7, NoContext, Uuid};
 
 /// The one real [`Ambient`].
 pub(crate) fn ambient() -> Ambient {
     Ambient { now, new_id, random }
+}
+
+/// Like [`ambient`], with ids for what is recorded of the past: without the sequence, which never steps back.
+pub(crate) fn past() -> Ambient {
+    Ambient { new_id: new_past_id, ..ambient() }
 }
 
 /// The wall clock. A clock before 1970 reads as 1970: nothing of ours is older.
@@ -24,9 +29,17 @@ fn now() -> Timestamp {
 static IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 fn new_id(at: Timestamp) -> Uuid {
+    of_time(&IDS, at)
+}
+
+fn new_past_id(at: Timestamp) -> Uuid {
+    of_time(NoContext, at)
+}
+
+fn of_time(sequence: impl ClockSequence<Output: Into<u128>>, at: Timestamp) -> Uuid {
     let ms = u64::try_from(at.ms()).unwrap_or(0);
     let nanos = u32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix(&IDS, ms / 1_000, nanos))
+    Uuid::new_v7(uuid::Timestamp::from_unix(sequence, ms / 1_000, nanos))
 }
 
 /// From the operating system's generator, stretched by the thread's own cipher.

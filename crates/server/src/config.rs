@@ -260,6 +260,11 @@ pub(crate) fn load(file: Option<&Path>, flags: Layer) -> Result<Effective, Error
     load_from(file, flags, std::env::vars_os())
 }
 
+/// The defaults and these flags, whatever else is set: for the demo, which must not touch anybody's database.
+pub(crate) fn load_alone(flags: Layer) -> Result<Effective, Error> {
+    load_from(None, flags, [])
+}
+
 fn load_from(
     file: Option<&Path>,
     flags: Layer,

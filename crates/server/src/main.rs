@@ -10,9 +10,15 @@ mod backup;
 mod cli;
 mod clock;
 mod config;
+mod demo;
 mod failure;
+mod link_check;
 mod log;
+mod outbox;
 mod serve;
+mod session;
+mod terminal;
+mod why;
 mod wire;
 
 fn main() -> ExitCode {

@@ -95,7 +95,7 @@ pub(crate) fn database(effective: &Effective) -> String {
 }
 
 /// Waits for the first `SIGTERM` or `SIGINT` from now on, and names it.
-fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
+pub(crate) fn stop_signal() -> Result<impl Future<Output = &'static str>, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
     Ok(async move {

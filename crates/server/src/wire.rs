@@ -28,6 +28,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Seconds: from a commit without waiting to one that is given up.
 const BUCKETS: [f64; 12] = [0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
+/// How often it is looked whether a state of the catalog has arrived.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 const KIB: usize = 1024;
 const MIB: u64 = 1024 * 1024;
 
@@ -80,6 +83,7 @@ pub(crate) fn database_failure(error: store::Error, target: &Target) -> Failure 
 pub(crate) struct Running {
     address: SocketAddr,
     db: Db,
+    live: Arc<Live>,
     stop: watch::Sender<bool>,
     parts: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
@@ -95,6 +99,8 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         Target::Postgres { .. } => None,
     };
     let db = open_elsewhere(effective).await?;
+    // A database that can be read but not written must not be found out by the first click.
+    db.health().await.map_err(|error| database_failure(error, &effective.target))?;
     let live = Arc::new(Live::default());
     let bell = Bell::default();
     let loaded = Follower::load(db.clone(), Arc::clone(&live)).await;
@@ -105,7 +111,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let metrics = if settings.metrics { Some(recorder()?) } else { None };
     let app = Arc::new(web::App {
         db: db.clone(),
-        live,
+        live: Arc::clone(&live),
         ambient: clock::ambient(),
         bell,
         settings: web_settings(effective),
@@ -118,13 +124,25 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         tokio::spawn(worker.run(stopping.clone())),
         tokio::spawn(answer(listener, app, limits(settings), stopping)),
     ];
-    Ok(Running { address, db, stop, parts, background, _lock: lock })
+    Ok(Running { address, db, live, stop, parts, background, _lock: lock })
 }
 
 impl Running {
     /// The address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its database.
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Returns when it answers by this state of the catalog, or a later one.
+    pub(crate) async fn knows(&self, catalog_version: i64) {
+        while self.live.catalog.load().version < catalog_version {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Takes no new work, finishes what it has, and closes the database.

@@ -126,7 +126,9 @@ impl Db {
             rows_per_commit: ROWS_PER_COMMIT,
             one_writer,
         }));
-        let ended = engine::start(target, options, migrations, append, &inbox)?;
+        let started = engine::start(target, options, migrations, append, &inbox);
+        // Threads that have started before a failure must not wait for ever.
+        let ended = started.inspect_err(|_| inbox.close())?;
         Ok(Self { inner: Arc::new(Inner { inbox, kind, append, ended }) })
     }
 
@@ -178,10 +180,15 @@ impl Db {
         self.inner.inbox.stats()
     }
 
-    /// Goes once through the write queue and once through the read queue, writing nothing.
+    /// Goes once through the write queue and once through the read queue. The write is a real one, for a disk that
+    /// takes nothing still lets transactions end that changed nothing; it leaves nothing behind.
     pub async fn health(&self) -> Result<(), Error> {
-        self.write(|tx| tx.query(&PROBE, &[]).map(drop)).await?;
-        self.read(|tx| tx.query(&PROBE, &[]).map(drop)).await
+        self.write(|tx| {
+            tx.execute(&PROBE, &[])?;
+            tx.execute(&UNDO_PROBE, &[]).map(drop)
+        })
+        .await?;
+        self.read(|tx| tx.query(&LOOK, &[]).map(drop)).await
     }
 
     /// Prepares every statement on this engine; returns the names and errors of those that fail.
@@ -207,7 +214,14 @@ impl Db {
     }
 }
 
-static PROBE: Statement = Statement::new("db.probe", "select 1 as one");
+/// The one table that every database has, whatever its schema.
+static PROBE: Statement = Statement::new(
+    "db.probe",
+    "insert into refinery_schema_history (version, name, applied_on, checksum) values (-1, 'probe', '', '')",
+);
+static UNDO_PROBE: Statement =
+    Statement::new("db.undo_probe", "delete from refinery_schema_history where version = -1");
+static LOOK: Statement = Statement::new("db.look", "select 1 as one");
 
 /// A row on its way into the click log.
 #[derive(Debug)]

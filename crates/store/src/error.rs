@@ -25,6 +25,9 @@ pub enum Error {
     /// Gave up after several re-runs against concurrent transactions. Nothing was written.
     #[error("too many concurrent changes of the same rows; try again")]
     Contended(#[source] Cause),
+    /// This process has not yet read the catalog that the work needs. Nothing was written.
+    #[error("this server is about to learn of a change that this needs; try again")]
+    Stale,
     /// A statement exceeded its time. Nothing was written.
     #[error("statement `{statement}` took too long")]
     TooSlow {
@@ -81,6 +84,7 @@ impl Error {
                 | Self::Unavailable(_)
                 | Self::Unknown(_)
                 | Self::Contended(_)
+                | Self::Stale
                 | Self::TooSlow { .. }
                 | Self::Closed
         )
@@ -130,7 +134,8 @@ pub enum Refusal {
     },
     /// A newer version of this program has changed the schema.
     #[error(
-        "the database has schema version {found}, this program knows up to {known}: use a newer program, or restore a backup made by this one"
+        "the database has schema version {found}, this program knows up to {known}: \
+         use a newer program, or restore a backup made by this one"
     )]
     NewerDatabase {
         /// Version in the database.

@@ -19,7 +19,7 @@ use domain::time::Timestamp;
 use crate::error::Mistake;
 use crate::{Error, Row, Statement, Tx, click, conversion, delivery, tally, waiting};
 
-pub(crate) const ALL: &[&Statement] = &[&LOG, &BY_CLICK];
+pub(crate) const ALL: &[&Statement] = &[&LOG, &FIND, &BY_CLICK];
 
 static LOG: Statement = Statement::new(
     "inbound.log",
@@ -28,9 +28,17 @@ static LOG: Statement = Statement::new(
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
 );
 
+static FIND: Statement = Statement::new(
+    "inbound.find",
+    "select inbound_id, network_id, received_ms, address, method, target, body, code, message, click_id,
+         conversion_id
+     from inbound where inbound_id = ?1",
+);
+
 static BY_CLICK: Statement = Statement::new(
     "inbound.by_click",
-    "select inbound_id, received_ms, address, method, target, body, code, message, conversion_id
+    "select inbound_id, network_id, received_ms, address, method, target, body, code, message, click_id,
+         conversion_id
      from inbound where click_id = ?1 order by inbound_id limit ?2",
 );
 
@@ -65,6 +73,8 @@ pub struct Received {
 pub struct Logged {
     /// Its id.
     pub id: InboundId,
+    /// The network of its host; `None` when the host belongs to none.
+    pub network: Option<NetworkId>,
     /// When it arrived.
     pub at: Timestamp,
     /// Who sent it.
@@ -79,6 +89,8 @@ pub struct Logged {
     pub code: String,
     /// What was said with it.
     pub message: String,
+    /// The click that it names, whether there is one or not.
+    pub click: Option<ClickId>,
     /// The conversion that was named.
     pub conversion: Option<ConversionId>,
 }
@@ -97,6 +109,11 @@ pub fn receive(
     };
     log(tx, received, &outcome)?;
     Ok(outcome)
+}
+
+/// A request by its id, whatever its network: the caller checks whose it is.
+pub fn find(tx: &mut Tx<'_>, id: InboundId) -> Result<Option<Logged>, Error> {
+    tx.query_one(&FIND, &[id.uuid().into()])?.map(|row| read(&row)).transpose()
 }
 
 /// The requests about a click, oldest first, at most `limit`.
@@ -123,10 +140,12 @@ fn convert(
     let unknown =
         || Refusal::new(Answer::ClickUnknown, format!("no click {} in this network", postback.click));
     let Some(click) = click::lock(tx, postback.click)? else { return Ok(Err(unknown())) };
+    // A click is only made on a link that some server knows; this one will know it in a moment.
+    let Some(link) = catalog.links.get(&click.link) else { return Err(Error::Stale) };
     // Another network's click, or another advertiser's, answers exactly like one that does not exist.
-    let Some(link) = catalog.links.get(&click.link).filter(|link| is_theirs(link, received)) else {
+    if !is_theirs(link, received) {
         return Ok(Err(unknown()));
-    };
+    }
     let target = match rule::target(&link.offer, postback) {
         Ok(target) => target,
         Err(refusal) => return Ok(Err(refusal)),
@@ -336,6 +355,7 @@ fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome) -> Result<(), Er
 fn read(row: &Row) -> Result<Logged, Error> {
     Ok(Logged {
         id: InboundId(row.uuid("inbound_id")?),
+        network: row.opt_uuid("network_id")?.map(NetworkId),
         at: Timestamp::from_ms(row.int("received_ms")?),
         address: row.text("address")?,
         method: row.text("method")?,
@@ -343,6 +363,7 @@ fn read(row: &Row) -> Result<Logged, Error> {
         body: row.text("body")?,
         code: row.text("code")?,
         message: row.text("message")?,
+        click: row.opt_uuid("click_id")?.map(ClickId),
         conversion: row.opt_uuid("conversion_id")?.map(ConversionId),
     })
 }

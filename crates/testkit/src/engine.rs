@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use rusqlite::types::ValueRef;
@@ -50,9 +51,15 @@ impl Engine {
 
     /// An empty PostgreSQL database.
     pub fn postgres() -> Self {
-        let mut url = server();
+        Self::postgres_on(&server())
+    }
+
+    /// An empty PostgreSQL database on this server, which must be there until the end.
+    pub fn postgres_on(server: &Url) -> Self {
         let name = format!("pitlane_test_{}", Uuid::new_v4().simple());
-        run_on_server(&url, &format!("create database {name}"));
+        run_on_server(server, &format!("create database {name}"))
+            .unwrap_or_else(|error| panic!("create database: {error}"));
+        let mut url = server.clone();
         url.set_path(&name);
         Self::Postgres { url }
     }
@@ -113,6 +120,14 @@ impl Engine {
         lines
     }
 
+    /// Locks the clicks against every writer, beside the product, until the result is dropped.
+    pub fn hold(&self) -> Hold {
+        match self {
+            Self::Sqlite(folder) => Hold::Sqlite(hold_sqlite(&folder.join("pitlane.db"))),
+            Self::Postgres { url } => Hold::Postgres(Some(on_own_thread(|| hold_postgres(url)))),
+        }
+    }
+
     /// An id as a literal of this engine's SQL.
     pub fn id(&self, id: &str) -> String {
         let hex = Uuid::parse_str(id).expect("an id").simple().to_string();
@@ -126,10 +141,47 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         if let Self::Postgres { url } = self {
-            let name = url.path().trim_start_matches('/');
-            run_on_server(&server(), &format!("drop database if exists {name} with (force)"));
+            let command =
+                format!("drop database if exists {} with (force)", url.path().trim_start_matches('/'));
+            let mut server = url.clone();
+            server.set_path("postgres");
+            let dropped = run_on_server(&server, &command);
+            // A test that failed may have stopped the server itself.
+            assert!(dropped.is_ok() || std::thread::panicking(), "{command}: {dropped:?}");
         }
     }
+}
+
+/// A lock that a test holds.
+pub enum Hold {
+    /// A transaction that writes.
+    Sqlite(Connection),
+    /// A transaction that has the table to itself.
+    Postgres(Option<Client>),
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Self::Postgres(client) = self {
+            // The connection's end is the transaction's.
+            let client = client.take();
+            on_own_thread(|| drop(client));
+        }
+    }
+}
+
+fn hold_sqlite(file: &str) -> Connection {
+    let connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("a database");
+    connection.busy_timeout(Duration::from_secs(10)).expect("a time-out");
+    connection.execute_batch("begin immediate").expect("a lock");
+    connection
+}
+
+fn hold_postgres(url: &Url) -> Client {
+    let mut client = connect(url).unwrap_or_else(|error| panic!("PostgreSQL at {url}: {error}"));
+    client.batch_execute("begin; lock table click in access exclusive mode").expect("a lock");
+    client
 }
 
 #[expect(clippy::disallowed_methods, reason = "which server the tests use is no setting of the product")]
@@ -141,9 +193,8 @@ fn server() -> Url {
     Url::parse(&url).unwrap_or_else(|error| panic!("{POSTGRES} is not a URL: {error}"))
 }
 
-fn run_on_server(server: &Url, command: &str) {
-    on_own_thread(|| connect(server).batch_execute(command))
-        .unwrap_or_else(|error| panic!("{command}: {error}"));
+fn run_on_server(server: &Url, command: &str) -> Result<(), postgres::Error> {
+    on_own_thread(|| connect(server)?.batch_execute(command))
 }
 
 /// The PostgreSQL client blocks, which it refuses to do on a thread of an async runtime.
@@ -151,12 +202,13 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-fn connect(url: &Url) -> Client {
-    Client::connect(url.as_str(), NoTls).unwrap_or_else(|error| panic!("PostgreSQL at {url}: {error}"))
+fn connect(url: &Url) -> Result<Client, postgres::Error> {
+    Client::connect(url.as_str(), NoTls)
 }
 
 fn postgres_rows(url: &Url, query: &str) -> Vec<Vec<String>> {
-    let messages = connect(url).simple_query(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+    let messages = connect(url).and_then(|mut client| client.simple_query(query));
+    let messages = messages.unwrap_or_else(|error| panic!("{query}: {error}"));
     let rows = messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -172,7 +224,7 @@ fn postgres_rows(url: &Url, query: &str) -> Vec<Vec<String>> {
 fn sqlite_rows(file: &str, query: &str) -> Vec<Vec<String>> {
     let read = || -> rusqlite::Result<Vec<Vec<String>>> {
         let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.busy_timeout(Duration::from_secs(10))?;
         let mut statement = connection.prepare(query)?;
         let width = statement.column_count();
         let rows = statement.query_map([], |row| (0..width).map(|at| row.get_ref(at).map(text)).collect())?;

@@ -17,7 +17,7 @@ mod server;
 mod wait;
 pub mod webhook;
 
-pub use engine::{Engine, for_each_engine};
+pub use engine::{Engine, Hold, for_each_engine};
 pub use folder::Folder;
 pub use pitlane::{Pitlane, Ran};
 pub use server::Server;

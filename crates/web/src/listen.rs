@@ -10,6 +10,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -156,8 +158,8 @@ impl Door {
         let watch = Watch::new();
         let front = Arc::clone(&self.front);
         let noting = watch.clone();
-        let service = service_fn(move |request| {
-            noting.head_is_whole();
+        let service = service_fn(move |request: Request<Incoming>| {
+            noting.head_is_whole(!request.body().is_end_stream());
             let (front, noting) = (Arc::clone(&front), noting.clone());
             async move {
                 let answer = front.answer(peer.ip(), request).await;

@@ -1,7 +1,8 @@
 //! `pitlane apply`: makes what is stored like what a file declares, all of it or nothing.
 //!
 //! A run reads the file ([`declaration`]), compares it with what is stored ([`plan`], a pure function), and writes the
-//! difference in one transaction ([`write`]) if the catalog is still as it was read. What the file does not name stays.
+//! difference in one transaction ([`mod@write`]) if the catalog is still as it was read. What the file does not name
+//! stays.
 
 mod advertiser;
 mod command;
@@ -42,7 +43,7 @@ use self::stored::Stored;
 const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often a run begins anew when somebody else changes the catalog meanwhile.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: usize = 50;
 
 /// How to run.
 #[derive(Debug, Clone, Default)]

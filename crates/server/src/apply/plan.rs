@@ -1,6 +1,7 @@
 //! Compares what a file declares with what is stored and decides what to write. Pure: it reads nothing and writes
 //! nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -189,7 +190,7 @@ impl Step {
 }
 
 /// The properties that differ, in the order of the new ones; what is gone comes last.
-fn compare(old: Vec<Field>, new: Vec<Field>) -> Vec<Change> {
+pub(crate) fn compare(old: Vec<Field>, new: Vec<Field>) -> Vec<Change> {
     let mut old: HashMap<String, Option<String>> =
         old.into_iter().map(|field| (field.key, field.value)).collect();
     let mut changes = Vec::new();
@@ -394,16 +395,28 @@ impl<'p> Planner<'p> {
         mut plan: impl FnMut(&mut Self, &Arc<Network>, &At<String>, B) -> Sound<()>,
     ) {
         for Declared { noun, at, name, network, body } in declared {
-            let mut planned = self.network_of(noun, &name, at, network);
-            if let Ok(network) = &planned
-                && let Some(first) = self.seen.insert((noun, network.id, name.clone()), at)
-            {
-                planned = Err(self.declared_twice(noun, &name, at, first));
-            }
+            let network = self.network_of(&format!("{noun} \"{name}\""), at, network);
             let name = At { at, value: name };
-            let planned = planned.and_then(|network| plan(self, &network, &name, body?));
+            let planned = network.and_then(|network| {
+                self.claim(noun, network.id, &name)?;
+                plan(self, &network, &name, body?)
+            });
             if planned.is_err() {
                 self.faulty.insert((noun, name.value));
+            }
+        }
+    }
+
+    /// A name stands for one thing in the file.
+    fn claim(&mut self, noun: Noun, network: NetworkId, name: &At<String>) -> Sound<()> {
+        match self.seen.entry((noun, network, name.value.clone())) {
+            Entry::Vacant(free) => {
+                free.insert(name.at);
+                Ok(())
+            }
+            Entry::Occupied(taken) => {
+                let first = *taken.get();
+                Err(self.declared_twice(noun, &name.value, name.at, first))
             }
         }
     }
@@ -413,34 +426,21 @@ impl<'p> Planner<'p> {
         self.faults.fault(at, format!("{noun} \"{name}\" is declared twice; first in line {line}"))
     }
 
-    fn network_of(
-        &self,
-        noun: Noun,
-        name: &str,
-        at: usize,
-        label: Sound<Option<At<String>>>,
-    ) -> Sound<Arc<Network>> {
-        let found = match &label? {
-            Some(label) => self.networks.get(&label.value).cloned().ok_or_else(|| {
-                let what = format!("{noun} \"{name}\": unknown network \"{}\"", label.value);
-                (Some(label.value.clone()), label.at, what)
-            }),
-            None => self.default_network.clone().ok_or_else(|| {
-                let what = format!("{noun} \"{name}\": `network` is missing, and there is not exactly one");
-                (None, at, what)
-            }),
+    fn network_of(&self, subject: &str, at: usize, label: Sound<Option<At<String>>>) -> Sound<Arc<Network>> {
+        let (found, at, why) = if let Some(At { at, value }) = label? {
+            (self.networks.get(&value), at, format!("unknown network \"{value}\""))
+        } else {
+            let why = "`network` is missing, and there is not exactly one";
+            (self.default_network.as_ref(), at, why.to_owned())
         };
-        found.map_err(|(label, at, what)| {
-            let quiet = match label {
-                Some(label) => self.faulty.contains(&(Noun::Network, label)),
-                None => self.faulty.iter().any(|(noun, _)| *noun == Noun::Network),
-            };
-            if quiet { Told } else { self.faults.fault(at, format!("{what}; {}", self.known_networks())) }
-        })
-    }
-
-    fn known_networks(&self) -> String {
-        declared_are(self.networks.keys().cloned().collect())
+        if let Some(network) = found {
+            return Ok(Arc::clone(network));
+        }
+        if self.faulty.iter().any(|(noun, _)| *noun == Noun::Network) {
+            return Err(Told);
+        }
+        let known = declared_are(self.networks.keys().cloned().collect());
+        Err(self.faults.fault(at, format!("{subject}: {why}; {known}")))
     }
 
     /// The thing that a reference of `subject` leads to.

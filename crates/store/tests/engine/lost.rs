@@ -72,6 +72,16 @@ async fn rows_whose_commit_was_lost_are_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_fail_at_the_commit_are_not_acknowledged() {
+    let world = World::postgres();
+    let db = world.open();
+    sabotage(&world, "log", "raise exception 'refused at the commit';", 1, true);
+    assert!(matches!(db.append(row(1)).unwrap().durable().await, Err(Error::Bug { .. })));
+    db.append(row(2)).unwrap().durable().await.unwrap();
+    assert_eq!(logged(&db).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn contended_writes_are_run_again_but_not_for_ever() {
     for at_commit in [false, true] {
         let world = World::postgres();

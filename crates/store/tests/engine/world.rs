@@ -167,8 +167,9 @@ impl Drop for World {
 
 #[expect(clippy::disallowed_methods, reason = "where the test server is comes from outside")]
 fn server_url() -> String {
-    std::env::var("PITLANE_TEST_POSTGRES")
-        .expect("set PITLANE_TEST_POSTGRES to the URL of a superuser, such as postgres://postgres@127.0.0.1:5432/postgres")
+    std::env::var("PITLANE_TEST_POSTGRES").expect(
+        "set PITLANE_TEST_POSTGRES to a superuser's URL, such as postgres://postgres@127.0.0.1:5432/postgres",
+    )
 }
 
 /// Runs SQL as the superuser of the test server.

@@ -62,7 +62,7 @@ pub(crate) fn decisions(paths: &[String]) -> Vec<Finding> {
         };
         let number = file
             .split_once('-')
-            .filter(|_| file.ends_with(".md"))
+            .filter(|_| file.strip_suffix(".md").is_some())
             .and_then(|(number, _)| number.parse().ok());
         match number {
             None if file == "README.md" => {}

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,16 +44,20 @@ pub(super) struct Watch(Arc<Note>);
 struct Note {
     began: Instant,
     /// Milliseconds after `began`, four times, plus the part.
-    note: AtomicU64,
+    at: AtomicU64,
+    /// Whether the last request had a body. It may have been answered before all of that was read.
+    body: AtomicBool,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Note { began: Instant::now(), note: AtomicU64::new(Part::FirstByte as u64) }))
+        let at = AtomicU64::new(Part::FirstByte as u64);
+        Self(Arc::new(Note { began: Instant::now(), at, body: AtomicBool::new(false) }))
     }
 
     /// The head of a request is whole. Its time counts on: an answer is due from the first byte of its request.
-    pub(super) fn head_is_whole(&self) {
+    pub(super) fn head_is_whole(&self, has_body: bool) {
+        self.0.body.store(has_body, Ordering::Relaxed);
         let (_, since_ms) = self.read();
         self.write(Part::Answer, since_ms);
     }
@@ -96,8 +100,9 @@ impl Watch {
         }
     }
 
-    fn is_in_head(&self) -> bool {
-        self.read().0 == Part::Head
+    /// Whether the other side is likely to be in the middle of a request.
+    fn may_be_interrupted(&self) -> bool {
+        self.read().0 == Part::Head || self.0.body.load(Ordering::Relaxed)
     }
 
     fn now_ms(&self) -> u64 {
@@ -105,12 +110,12 @@ impl Watch {
     }
 
     fn read(&self) -> (Part, u64) {
-        let note = self.0.note.load(Ordering::Relaxed);
+        let note = self.0.at.load(Ordering::Relaxed);
         (PARTS[usize::try_from(note % 4).unwrap_or(0)], note / 4)
     }
 
     fn write(&self, part: Part, since_ms: u64) {
-        self.0.note.store(since_ms * 4 + part as u64, Ordering::Relaxed);
+        self.0.at.store(since_ms * 4 + part as u64, Ordering::Relaxed);
     }
 }
 
@@ -124,7 +129,7 @@ pub(super) struct Watched {
 /// Our side has closed; what still comes in is taken and thrown away. Closing with unread bytes would reset the
 /// connection, and the answer that says what was wrong with them could be lost on its way.
 struct Closing {
-    /// Whether more is likely to come: the request was not whole, or something has come.
+    /// Whether more is likely to come: a request may have been interrupted, or something has come.
     more: bool,
     taken_bytes: usize,
     until: Option<Pin<Box<Sleep>>>,
@@ -203,7 +208,7 @@ impl AsyncWrite for Watched {
         if this.closing.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         }
-        let more = this.watch.is_in_head();
+        let more = this.watch.may_be_interrupted();
         let closing = this.closing.get_or_insert(Closing { more, taken_bytes: 0, until: None });
         closing.poll(&mut this.stream, context).map(Ok)
     }
@@ -236,7 +241,7 @@ mod tests {
         watch.heard_at(|| 2_000);
         assert_eq!(look(&watch, 3_999), Some(1));
         assert_eq!(look(&watch, 4_000), None);
-        watch.head_is_whole();
+        watch.head_is_whole(false);
         watch.heard_at(|| 3_000);
         // Counted from the first byte of the request.
         assert_eq!(look(&watch, 31_999), Some(1));
@@ -253,7 +258,7 @@ mod tests {
         let watch = Watch::new();
         watch.heard_at(|| 100);
         watch.heard_at(|| 1_900);
-        assert!(watch.is_in_head());
+        assert!(watch.may_be_interrupted());
         assert_eq!(look(&watch, 2_099), Some(1));
         assert_eq!(look(&watch, 2_100), None);
     }
@@ -262,7 +267,7 @@ mod tests {
     fn no_pause_is_longer_than_a_head_may_take() {
         let watch = Watch::new();
         watch.heard_at(|| 0);
-        watch.head_is_whole();
+        watch.head_is_whole(false);
         assert_eq!(look(&watch, 0), Some(2_000));
         watch.write(Part::Idle, 0);
         assert_eq!(look(&watch, 0), Some(2_000));

@@ -112,6 +112,10 @@ fn connect(config: &Config) -> Result<Client, Error> {
         if !wanted.contains(&found.as_str()) {
             return Err(Refusal::Setting { name, found, wanted: wanted.join(" or "), why }.into());
         }
+        if name == "synchronous_commit" {
+            // The server's file may say otherwise tomorrow, and running sessions would obey it.
+            client.batch_execute(&format!("set {name} = '{found}'")).map_err(unreachable)?;
+        }
     }
     Ok(client)
 }

@@ -62,6 +62,9 @@ pub(super) fn start(
     let mut connection = connect(&file, options)?;
     migrate::apply(&mut connection, migrations, &DIALECT)?;
     drop(alone);
+    // What a savepoint may have to undo is a few pages; in a file it would cost writes, and fail with a full /tmp.
+    let in_memory = connection.pragma_update(None, "temp_store", "memory");
+    in_memory.map_err(|error| classify("open", error))?;
 
     let crew = Crew::new();
     let writer_inbox = Arc::clone(inbox);

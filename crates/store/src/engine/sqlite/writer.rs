@@ -65,9 +65,15 @@ fn finish(
     }
 }
 
-/// Moves what it can without waiting for readers; true when that failed. With a full disk the log just stays longer.
+/// Moves what it can without waiting for readers; true when that failed. With a full disk the log just stays longer. An
+/// I/O error ends the process: after a failed fsync of the database file the kernel calls its pages clean, a second
+/// attempt would succeed without having written them, and the log that still holds them would be reused.
 fn checkpoint(connection: &Connection, failed_before: bool) -> bool {
-    let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+    let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())).inspect_err(|error| {
+        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+            stop(error);
+        }
+    });
     let failed = done.map_err(|error| classify("checkpoint", error)).err();
     if let Some(error) = failed.as_ref().filter(|_| !failed_before) {
         tracing::warn!(%error, "the write-ahead log cannot be moved into the database");
