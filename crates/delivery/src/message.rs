@@ -12,6 +12,9 @@ use url::Url;
 use crate::client::{self, Outcome, Outgoing};
 use crate::guard::{Refused, parse_url};
 
+/// Tells the partner that a message is of a test click, which nobody is paid for.
+const TEST_HEADER: HeaderName = HeaderName::from_static("x-pitlane-test");
+
 /// A delivery's request as it is logged.
 pub struct Message {
     /// `GET` or `POST`.
@@ -63,6 +66,9 @@ fn signed(
         if let Ok(value) = HeaderValue::from_str(&value) {
             outgoing.headers.insert(HeaderName::from_static(name), value);
         }
+    }
+    if claimed.news.test {
+        outgoing.headers.insert(TEST_HEADER, HeaderValue::from_static("1"));
     }
     outgoing
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::conversion::Reason;
+use crate::money::{Currency, Money};
 use crate::period::Period;
 use crate::time::Timestamp;
 
@@ -99,6 +100,22 @@ pub fn exhausted(limits: &[Limit], taken: &Taken, revenue_micros: i64, at: Times
         let tally = taken.of(limit.period);
         let full = tally.plus(revenue_micros).of(limit.measure) > limit.most;
         full.then(|| Exhausted { limit: *limit, used: tally.of(limit.measure), until: limit.period.end(at) })
+    })
+}
+
+/// What is taken of each limit, in words: `12 of 50 conversions a day`, `3.50 of 100.00 revenue in total`.
+pub fn told(limits: &[Limit], taken: &Taken, currency: Currency) -> impl Iterator<Item = String> {
+    limits.iter().map(move |limit| {
+        let used = taken.of(limit.period).of(limit.measure);
+        let plain = |micros| Money { micros, currency }.plain();
+        let period = match limit.period {
+            Period::Total => "in total".to_owned(),
+            period => format!("a {period}"),
+        };
+        match limit.measure {
+            Measure::Conversions => format!("{used} of {} conversions {period}", limit.most),
+            Measure::Revenue => format!("{} of {} revenue {period}", plain(used), plain(limit.most)),
+        }
     })
 }
 

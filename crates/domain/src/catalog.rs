@@ -12,6 +12,7 @@ use crate::offer::Offer;
 use crate::partner::Partner;
 use crate::secret::SecretHash;
 use crate::signature::Secret;
+use crate::test_mode;
 
 /// One state of the catalog.
 #[derive(Debug, Default)]
@@ -32,6 +33,8 @@ pub struct Catalog {
     pub tokens: HashMap<SecretHash, AdvertiserId>,
     /// The secrets with which an advertiser may sign, newest first.
     pub signing: HashMap<AdvertiserId, Vec<Secret>>,
+    /// The keys of test mode; a network has one from its first test link on.
+    pub test_keys: HashMap<NetworkId, test_mode::Key>,
 }
 
 impl Catalog {

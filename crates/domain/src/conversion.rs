@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use crate::cap::{self, Exhausted, Taken};
+use crate::click::Watch;
 use crate::id::{ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
 use crate::inbound::{Answer, Postback, Refusal};
-use crate::money::Money;
+use crate::money::{Money, Rate};
 use crate::offer::{Approval, Offer, OfferStatus, Results, Terms};
 use crate::sequence::{self, Turn};
-use crate::time::{DAY_MS, Timestamp};
+use crate::time::{DAY_MS, Span, Timestamp};
 
 codes! {
     /// Where a conversion stands.
@@ -117,6 +118,8 @@ pub struct Arrival {
     pub click_sent_on: bool,
     /// Whether the click's `pub_click_id` had come before, on an offer that refuses that.
     pub click_reused: bool,
+    /// Whether the click is a test: everything is decided, nothing is counted.
+    pub test: bool,
 }
 
 /// The event and terms that a postback is about.
@@ -154,7 +157,8 @@ pub fn target<'o>(offer: &'o Offer, postback: &Postback) -> Result<Target<'o>, R
         }
     };
     let amount = postback.amount(offer.currency);
-    if amount.is_none() && offer.conversion_kind == crate::offer::ConversionKind::RevShare {
+    let stated = postback.stated.revenue_micros.is_some() && postback.stated.payout_micros.is_some();
+    if amount.is_none() && !stated && offer.conversion_kind == crate::offer::ConversionKind::RevShare {
         let message = "cnv_amount is required, because this offer pays a share of the sale";
         return Err(Refusal::new(Answer::AmountMalformed, message));
     }
@@ -165,12 +169,13 @@ pub fn target<'o>(offer: &'o Offer, postback: &Postback) -> Result<Target<'o>, R
 /// The key under which copies of one postback find each other, within its offer and event.
 ///
 /// The advertiser's own id when it sends one, else the click. A postback from an address that is not allowed
-/// lives under a key of its own, so that a forged one never stands in the way of the true one.
+/// lives under a key of its own, so that a forged one never stands in the way of the true one; so does that of a test.
 pub fn idempotency_key(postback: &Postback, arrival: &Arrival, sender: &str) -> String {
     let key = match &postback.advertiser_key {
         Some(id) => format!("id:{id}"),
         None => format!("click:{}", postback.click),
     };
+    let key = if arrival.test { format!("test|{key}") } else { key };
     if arrival.address_allowed { key } else { format!("from:{sender}|{key}") }
 }
 
@@ -220,25 +225,28 @@ pub struct Change {
     pub waits: Option<Wait>,
 }
 
-/// Decides what a postback becomes.
+/// Decides what a postback becomes, telling `watch` of each rule up to the one that decides.
 pub fn decide(
     offer: &Offer,
     target: &Target<'_>,
     postback: &Postback,
     arrival: &Arrival,
     known: &Known,
+    watch: &mut impl Watch,
 ) -> Decision {
-    if let Some(existing) = &known.same_key {
-        return meet(existing, target, postback);
-    }
     // Without an id of its own, a postback of a click that already converted for this event is a copy of
     // that.
-    if let (None, Some(existing), true) =
-        (&postback.advertiser_key, &known.same_click, arrival.address_allowed)
-    {
-        return meet(existing, target, postback);
+    let same_click =
+        known.same_click.as_ref().filter(|_| postback.advertiser_key.is_none() && arrival.address_allowed);
+    let copied = known.same_key.as_ref().or(same_click);
+    watch.rule("postback is new", copied.is_none(), || match copied {
+        Some(existing) => format!("it is conversion {}, {}", existing.id, existing.status),
+        None => "no conversion has its key".to_owned(),
+    });
+    match copied {
+        Some(existing) => meet(existing, target, postback),
+        None => Decision::Record(fresh(offer, target, postback, arrival, known, watch)),
     }
-    Decision::Record(fresh(offer, target, postback, arrival, known))
 }
 
 /// A postback meets the conversion that it is a copy of.
@@ -272,59 +280,167 @@ fn advance(existing: &Existing, asked: Option<Status>, terms: &Terms) -> Option<
     }
 }
 
-fn fresh(offer: &Offer, target: &Target<'_>, postback: &Postback, arrival: &Arrival, known: &Known) -> Fresh {
+fn fresh(
+    offer: &Offer,
+    target: &Target<'_>,
+    postback: &Postback,
+    arrival: &Arrival,
+    known: &Known,
+    watch: &mut impl Watch,
+) -> Fresh {
     let terms = offer.terms_at(target.event, target.terms, postback.click.at());
-    let revenue = terms.revenue.of(target.amount, offer.currency);
-    let payout = terms.payout.of(target.amount, offer.currency);
+    let worth = |stated: Option<i64>, rate: Rate| match stated {
+        Some(micros) => Money { micros, currency: offer.currency },
+        None => rate.of(target.amount, offer.currency),
+    };
+    let revenue = worth(postback.stated.revenue_micros, terms.revenue);
+    let payout = worth(postback.stated.payout_micros, terms.payout);
     let turn = sequence::turn(terms.order, target.first, known.previous, postback.click.at(), arrival.at);
-    let reason = unacceptable(offer, postback, arrival)
-        .or(match turn {
-            Turn::Not(reason) => Some(reason),
-            Turn::Now | Turn::Waits(_) => None,
-        })
-        .or_else(|| (!terms.repeats && known.holder.is_some()).then_some(Reason::MemberAlreadyCompleted))
-        .or_else(|| room(offer, &terms, known, revenue, arrival.at).map(|full| full.reason()));
+    let reason = unacceptable(offer, postback, arrival, watch)
+        .or_else(|| out_of_turn(&terms, target, known, turn, watch))
+        .or_else(|| place_taken(&terms, known, watch))
+        .or_else(|| no_room(offer, &terms, known, revenue, arrival, watch));
     let lost = reason == Some(Reason::MemberAlreadyCompleted);
     let (status, waits) = match (reason, turn) {
         (Some(_), _) => (Status::Rejected, None),
         (None, Turn::Waits(until)) => (Status::Pending, Some(Wait { until, what: Waiting::Predecessor })),
         (None, _) => initial(&terms, postback.status, arrival.at),
     };
-    let accepted = reason.is_none();
+    if reason.is_none() {
+        watch.rule("approval", true, || approval(&terms, status, waits));
+    }
+    let counts = reason.is_none() && !arrival.test;
     Fresh {
         status,
         reason,
         winner: known.holder.filter(|_| lost),
         revenue,
         payout,
-        holds_place: accepted && !terms.repeats,
-        counts: accepted,
+        holds_place: counts && !terms.repeats,
+        counts,
         waits,
     }
 }
 
+/// What a rule says of itself.
+type Detail<'a> = &'a dyn Fn() -> String;
+
 /// What rules a postback out whatever else is known, in the order in which an advertiser would ask.
-fn unacceptable(offer: &Offer, postback: &Postback, arrival: &Arrival) -> Option<Reason> {
+fn unacceptable(
+    offer: &Offer,
+    postback: &Postback,
+    arrival: &Arrival,
+    watch: &mut impl Watch,
+) -> Option<Reason> {
     let age_ms = arrival.at.ms().saturating_sub(postback.click.at().ms());
-    let over = offer.status_at(arrival.at) == OfferStatus::Expired
-        || offer.expires.is_some_and(|end| arrival.at >= end);
-    let rules = [
-        (!arrival.address_allowed, Reason::IpNotAllowed),
-        (!arrival.click_sent_on, Reason::ClickRefused),
-        (arrival.click_reused, Reason::PubClickIdReused),
-        (age_ms < offer.rules.min_conversion_ms, Reason::TooFast),
-        (age_ms > offer.attribution_window_ms, Reason::TooLate),
-        (over && !offer.rules.late_conversions, Reason::OfferEnded),
-        (postback.status == Some(Status::Rejected), Reason::AdvertiserRejected),
+    let (least_ms, most_ms) = (offer.rules.min_conversion_ms, offer.attribution_window_ms);
+    let status = offer.status_at(arrival.at);
+    let over = status == OfferStatus::Expired || offer.expires.is_some_and(|end| arrival.at >= end);
+    let ended = over && !offer.rules.late_conversions;
+    let rejects = postback.status == Some(Status::Rejected);
+    let (age, least, most) = (Span(age_ms), Span(least_ms), Span(most_ms));
+    let after = || format!("{age} after the click, {least} to {most} allowed");
+    let asked = || postback.status.map_or_else(|| "not given".to_owned(), |asked| asked.to_string());
+    let rules: [(&'static str, bool, Reason, Detail<'_>); 7] = [
+        ("sender's address allowed", !arrival.address_allowed, Reason::IpNotAllowed, &|| {
+            let verdict = if arrival.address_allowed { "takes" } else { "does not take" };
+            format!("the advertiser's list {verdict} it")
+        }),
+        ("click was sent on", !arrival.click_sent_on, Reason::ClickRefused, &|| {
+            let went = if arrival.click_sent_on { "went" } else { "did not go" };
+            format!("its visitor {went} to the advertiser")
+        }),
+        ("click id was new", arrival.click_reused, Reason::PubClickIdReused, &|| {
+            (if arrival.click_reused { "it had come before" } else { "new, or the offer does not mind" })
+                .to_owned()
+        }),
+        ("not too fast", age_ms < least_ms, Reason::TooFast, &after),
+        ("not too late", age_ms > most_ms, Reason::TooLate, &after),
+        ("offer not over", ended, Reason::OfferEnded, &|| {
+            let ends = offer.expires.map_or_else(|| "never".to_owned(), |end| end.to_string());
+            let late = if offer.rules.late_conversions { "count" } else { "do not count" };
+            format!("status {status}, expires {ends}; later conversions {late}")
+        }),
+        ("advertiser does not reject it", rejects, Reason::AdvertiserRejected, &|| {
+            format!("cnv_status {}", asked())
+        }),
     ];
-    rules.into_iter().find_map(|(broken, reason)| broken.then_some(reason))
+    for (name, broken, reason, detail) in rules {
+        watch.rule(name, !broken, detail);
+        if broken {
+            return Some(reason);
+        }
+    }
+    None
+}
+
+/// An event that comes before the one that it follows, too soon behind it, or after its deadline.
+fn out_of_turn(
+    terms: &Terms,
+    target: &Target<'_>,
+    known: &Known,
+    turn: Turn,
+    watch: &mut impl Watch,
+) -> Option<Reason> {
+    let refused = match turn {
+        Turn::Not(reason) => Some(reason),
+        Turn::Now | Turn::Waits(_) => None,
+    };
+    if terms.order != sequence::Order::default() {
+        watch.rule("event in sequence", refused.is_none(), || {
+            sequence::told(terms.order, target.first, known.previous, turn)
+        });
+    }
+    refused
+}
+
+fn place_taken(terms: &Terms, known: &Known, watch: &mut impl Watch) -> Option<Reason> {
+    let taken = known.holder.filter(|_| !terms.repeats);
+    watch.rule("member has not completed it", taken.is_none(), || match (taken, terms.repeats) {
+        (Some(holder), _) => format!("conversion {holder} holds the place"),
+        (None, true) => "repeats are allowed".to_owned(),
+        (None, false) => "the place is free".to_owned(),
+    });
+    taken.map(|_| Reason::MemberAlreadyCompleted)
 }
 
 /// The cap or budget that leaves no room. A sale in another currency than the offer's is not added to its budget.
-fn room(offer: &Offer, terms: &Terms, known: &Known, revenue: Money, at: Timestamp) -> Option<Exhausted> {
+fn no_room(
+    offer: &Offer,
+    terms: &Terms,
+    known: &Known,
+    revenue: Money,
+    arrival: &Arrival,
+    watch: &mut impl Watch,
+) -> Option<Reason> {
+    if arrival.test {
+        watch.rule("caps and budgets leave room", true, || "a test is not counted".to_owned());
+        return None;
+    }
     let counted = if revenue.currency == offer.currency { revenue.micros } else { 0 };
-    cap::exhausted(&terms.caps, &known.event_taken, counted, at)
-        .or_else(|| cap::exhausted(&offer.rules.budgets, &known.offer_taken, counted, at))
+    let full = cap::exhausted(&terms.caps, &known.event_taken, counted, arrival.at)
+        .or_else(|| cap::exhausted(&offer.rules.budgets, &known.offer_taken, counted, arrival.at));
+    watch.rule("caps and budgets leave room", full.is_none(), || {
+        let caps = cap::told(&terms.caps, &known.event_taken, offer.currency);
+        let budgets = cap::told(&offer.rules.budgets, &known.offer_taken, offer.currency);
+        let all: Vec<String> = caps.chain(budgets).collect();
+        if all.is_empty() { "none are set".to_owned() } else { format!("taken: {}", all.join(", ")) }
+    });
+    full.as_ref().map(Exhausted::reason)
+}
+
+/// How an accepted conversion becomes final, in words.
+fn approval(terms: &Terms, status: Status, waits: Option<Wait>) -> String {
+    match waits {
+        Some(Wait { until, what: Waiting::Approval }) => {
+            format!("{status}; {} after {} days: Success at {until}", terms.approval, terms.pending_days)
+        }
+        Some(Wait { until, what: Waiting::Predecessor }) => {
+            format!("{status} for the event before it, until {until}")
+        }
+        None if status == Status::Pending => format!("{status}: somebody decides"),
+        None => format!("{status}: {} at once", terms.approval),
+    }
 }
 
 /// The first status of an accepted conversion: the offer's rule, unless the advertiser itself says `Pending`.
@@ -418,6 +534,8 @@ pub struct Conversion {
     pub address: String,
     /// The advertiser's other parameters.
     pub kept: BTreeMap<String, String>,
+    /// When the member completed it: what the network's staff says, else when it was received.
+    pub completed: Timestamp,
     /// When it was recorded.
     pub received: Timestamp,
     /// When it came to its status.
@@ -426,6 +544,8 @@ pub struct Conversion {
     pub version: i64,
     /// What it waits for by itself.
     pub waits: Option<Wait>,
+    /// Whether its click was a test: it holds no place and is in no cap, sum or report.
+    pub test: bool,
 }
 
 impl Conversion {

@@ -202,6 +202,8 @@ pub struct News {
     pub conversion: ConversionId,
     /// When it came to this status.
     pub at: Timestamp,
+    /// Whether it is of a test click: nobody is to be paid for it.
+    pub test: bool,
 }
 
 impl News {

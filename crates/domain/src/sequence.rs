@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::conversion::Reason;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What an event asks of the events before it. Without a number it is independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,4 +44,29 @@ pub fn turn(order: Order, first: bool, previous: Option<Timestamp>, click: Times
         Some(came) if at.ms() - came.ms() < order.after_previous_ms => Turn::Not(Reason::TooFast),
         Some(_) => Turn::Now,
     }
+}
+
+/// An event's place in its sequence and how it stands to it, in words.
+pub fn told(order: Order, first: bool, previous: Option<Timestamp>, turn: Turn) -> String {
+    let mut parts = Vec::new();
+    match (order.number, previous) {
+        (None, _) => parts.push("independent".to_owned()),
+        (Some(number), _) if first => parts.push(format!("number {number}, the first")),
+        (Some(number), None) => parts.push(format!("number {number}, the event before it has not come")),
+        (Some(number), Some(came)) => {
+            let least = Span(order.after_previous_ms);
+            parts.push(format!(
+                "number {number}, the event before it came at {came}, at least {least} between"
+            ));
+        }
+    }
+    if let Some(most) = order.deadline_ms {
+        parts.push(format!("at most {} after the click", Span(most)));
+    }
+    match turn {
+        Turn::Now => {}
+        Turn::Waits(until) => parts.push(format!("waits until {until}")),
+        Turn::Not(reason) => parts.push(reason.to_string()),
+    }
+    parts.join("; ")
 }

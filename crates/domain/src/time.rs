@@ -51,6 +51,28 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A length of time in milliseconds, shown in its two largest units: `3 d 4 h`, `12 min 5 s`, `0.250 s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub i64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0 {
+            write!(f, "-")?;
+        }
+        let ms = self.0.saturating_abs();
+        let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "min"), (SECOND_MS, "s")];
+        let largest = units.iter().position(|(unit, _)| ms >= *unit).unwrap_or(3);
+        let (unit, name) = units[largest];
+        match units.get(largest + 1) {
+            None if ms % unit == 0 => write!(f, "{} {name}", ms / unit),
+            None => write!(f, "{}.{:03} {name}", ms / unit, ms % unit),
+            Some((small, _)) if ms % unit / small == 0 => write!(f, "{} {name}", ms / unit),
+            Some((small, less)) => write!(f, "{} {name} {} {less}", ms / unit, ms % unit / small),
+        }
+    }
+}
+
 /// The text given is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a point in time; write it as 2026-11-22T20:18:00Z")]

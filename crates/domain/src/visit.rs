@@ -157,6 +157,11 @@ impl<'q> Visit<'q> {
         }
     }
 
+    /// Adds a fault that is found outside the contract's own parameters; the first one counts.
+    pub fn refuse(&mut self, fault: Fault) {
+        self.blame(fault);
+    }
+
     fn blame(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }

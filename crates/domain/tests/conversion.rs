@@ -11,7 +11,7 @@ use domain::conversion::{
     Arrival, Decision, Existing, Known, Reason, Status, Target, decide, idempotency_key, target,
 };
 use domain::id::{AdvertiserId, ClickId, ConversionId, NetworkId, OfferId};
-use domain::inbound::{Answer, Postback};
+use domain::inbound::{Answer, Postback, Stated};
 use domain::money::{Percent, Rate};
 use domain::network::Network;
 use domain::offer::{Approval, ConversionKind, Offer, OfferStatus, Results, Rules, Terms};
@@ -81,6 +81,7 @@ fn postback() -> Postback {
         advertiser_key: None,
         status: None,
         kept: BTreeMap::new(),
+        stated: Stated::default(),
     }
 }
 
@@ -90,11 +91,12 @@ fn arrival() -> Arrival {
         address_allowed: true,
         click_sent_on: true,
         click_reused: false,
+        test: false,
     }
 }
 
 fn decided(offer: &Offer, postback: &Postback, arrival: Arrival, known: &Known) -> Decision {
-    decide(offer, &target(offer, postback).unwrap(), postback, &arrival, known)
+    decide(offer, &target(offer, postback).unwrap(), postback, &arrival, known, &mut ())
 }
 
 fn stored(status: Status, target: &Target<'_>) -> Existing {
@@ -199,7 +201,7 @@ fn play(offer: &Offer, statuses: &[Option<Status>]) -> Status {
             ..Known::default()
         };
         let target = target(offer, &postback).unwrap();
-        match decide(offer, &target, &postback, &arrival(), &known) {
+        match decide(offer, &target, &postback, &arrival(), &known, &mut ()) {
             Decision::Record(fresh) => {
                 now = Some(Existing { reason: fresh.reason, ..stored(fresh.status, &target) });
             }

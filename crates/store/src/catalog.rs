@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::catalog::Catalog;
 use uuid::Uuid;
 
-use crate::{Error, Row, Statement, Tx, advertiser, link, network, offer, partner};
+use crate::{Error, Row, Statement, Tx, advertiser, link, network, offer, partner, test_mode};
 
 pub(crate) const ALL: &[&Statement] = &[&VERSION, &TOUCH, &TOUCH_FROM];
 
@@ -67,6 +67,7 @@ pub fn load(tx: &mut Tx<'_>) -> Result<Catalog, Error> {
         offers,
         links,
         signing,
+        test_keys: test_mode::keys(tx)?,
     })
 }
 

@@ -29,9 +29,9 @@ static INSERT: Statement = Statement::new(
     "insert into conversion (conversion_id, network_id, offer_id, event_id, partner_id, link_id, click_id,
          pub_click_id, pub_member_id, idempotency_key, advertiser_key, event_code, status, reason, winner_id,
          holds_place, revenue_micros, payout_micros, currency, amount_micros, amount_currency, address, kept,
-         received_ms, changed_ms, version, wait_until_ms, wait_for)
+         received_ms, changed_ms, version, wait_until_ms, wait_for, test, completed_ms)
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-         ?23, ?24, ?25, ?26, ?27, ?28)
+         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
      on conflict do nothing",
 );
 
@@ -95,7 +95,7 @@ static ADD_CHANGE: Statement = Statement::new(
 
 static CHANGES: Statement = Statement::new(
     "conversion.changes",
-    "select version, status, reason, actor, at_ms from conversion_change where conversion_id = ?1 order by version",
+    "select version, status, reason, actor, note, at_ms from conversion_change where conversion_id = ?1 order by version",
 );
 
 /// Places that conversions took, freed or lost since a time, oldest first, for the set of completed members. Whether
@@ -123,6 +123,8 @@ pub struct Changed {
     pub reason: Option<Reason>,
     /// Who changed it.
     pub actor: String,
+    /// What they said about it; mostly nothing.
+    pub note: String,
     /// When.
     pub at: Timestamp,
 }
@@ -150,6 +152,8 @@ pub struct Place {
 /// again.
 pub(crate) fn insert(tx: &mut Tx<'_>, conversion: &Conversion, actor: &str) -> Result<bool, Error> {
     let kept = serde_json::to_string(&conversion.kept).map_err(|why| Error::bug("conversion.insert", why))?;
+    let late = conversion.completed != conversion.received;
+    let completed = late.then(|| conversion.completed.ms());
     let inserted = tx.execute(
         &INSERT,
         &[
@@ -181,6 +185,8 @@ pub(crate) fn insert(tx: &mut Tx<'_>, conversion: &Conversion, actor: &str) -> R
             conversion.version.into(),
             conversion.waits.map(|wait| wait.until.ms()).into(),
             conversion.waits.map(|wait| wait.what.code()).into(),
+            conversion.test.into(),
+            completed.into(),
         ],
     )?;
     if inserted == 0 {
@@ -350,6 +356,7 @@ pub fn changes(tx: &mut Tx<'_>, id: ConversionId) -> Result<Vec<Changed>, Error>
                 status: row.code("status")?,
                 reason: row.opt_code("reason")?,
                 actor: row.text("actor")?,
+                note: row.text("note")?,
                 at: Timestamp::from_ms(row.int("at_ms")?),
             })
         })
@@ -406,6 +413,7 @@ pub(crate) fn read(row: &Row) -> Result<Conversion, Error> {
         amount,
         address: row.text("address")?,
         kept: serde_json::from_str(&row.text("kept")?).map_err(|why| Error::bug("conversion.kept", why))?,
+        completed: Timestamp::from_ms(row.opt_int("completed_ms")?.unwrap_or(row.int("received_ms")?)),
         received: Timestamp::from_ms(row.int("received_ms")?),
         changed: Timestamp::from_ms(row.int("changed_ms")?),
         version: row.int("version")?,
@@ -413,5 +421,6 @@ pub(crate) fn read(row: &Row) -> Result<Conversion, Error> {
             (Some(until), Some(what)) => Some(Wait { until: Timestamp::from_ms(until), what }),
             _ => None,
         },
+        test: row.flag("test")?,
     })
 }

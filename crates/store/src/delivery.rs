@@ -127,7 +127,7 @@ static AGAIN_FOR_POSTBACK: Statement = Statement::new(
 static BACKFILL: Statement = Statement::new(
     "delivery.backfill",
     "select * from conversion
-     where network_id = ?1 and partner_id = ?2
+     where network_id = ?1 and partner_id = ?2 and test = 0
          and (received_ms > ?3 or (received_ms = ?3 and conversion_id > ?4))
      order by received_ms, conversion_id limit ?5",
 );
@@ -290,6 +290,7 @@ fn news(row: &Row, told: Status) -> Result<News, Error> {
         status: told,
         conversion: conversion.id,
         at: Timestamp::from_ms(row.int("told_ms")?),
+        test: conversion.test,
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::ambient::Ambient;
 use domain::catalog::Catalog;
-use domain::click::{Click, Marks, Verdict};
+use domain::click::{Click, Marks, Step, Verdict, Watch as _};
 use domain::conversion::{
     self as rule, Arrival, Conversion, Decision, Existing, Fresh, Known, Reason, Status, Target, Waiting,
 };
@@ -24,21 +24,21 @@ pub(crate) const ALL: &[&Statement] = &[&LOG, &FIND, &BY_CLICK];
 static LOG: Statement = Statement::new(
     "inbound.log",
     "insert into inbound (inbound_id, network_id, advertiser_id, received_ms, address, method, target, body, code,
-         message, click_id, conversion_id)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         message, click_id, conversion_id, steps)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 );
 
 static FIND: Statement = Statement::new(
     "inbound.find",
     "select inbound_id, network_id, received_ms, address, method, target, body, code, message, click_id,
-         conversion_id
+         conversion_id, steps
      from inbound where inbound_id = ?1",
 );
 
 static BY_CLICK: Statement = Statement::new(
     "inbound.by_click",
     "select inbound_id, network_id, received_ms, address, method, target, body, code, message, click_id,
-         conversion_id
+         conversion_id, steps
      from inbound where click_id = ?1 order by inbound_id limit ?2",
 );
 
@@ -93,6 +93,8 @@ pub struct Logged {
     pub click: Option<ClickId>,
     /// The conversion that was named.
     pub conversion: Option<ConversionId>,
+    /// Each rule that was looked at, up to the one that decided.
+    pub steps: Vec<Step>,
 }
 
 /// Records a postback and everything that follows from it; what it returns is what the advertiser is
@@ -103,11 +105,12 @@ pub fn receive(
     ambient: Ambient,
     received: &Received,
 ) -> Result<Outcome, Error> {
-    let outcome = match convert(tx, catalog, ambient, received)? {
+    let mut steps = Vec::new();
+    let outcome = match convert(tx, catalog, ambient, received, &mut steps)? {
         Ok(outcome) => outcome,
         Err(refusal) => Outcome::refused(refusal),
     };
-    log(tx, received, &outcome)?;
+    log(tx, received, &outcome, &steps)?;
     Ok(outcome)
 }
 
@@ -127,18 +130,40 @@ fn convert(
     catalog: &Catalog,
     ambient: Ambient,
     received: &Received,
+    steps: &mut Vec<Step>,
 ) -> Result<Result<Outcome, Refusal>, Error> {
+    let sound = match sound(tx, catalog, received)? {
+        Ok(sound) => sound,
+        Err((rule, refusal)) => {
+            steps.rule(rule, false, || refusal.message.clone());
+            return Ok(Err(refusal));
+        }
+    };
+    settle(tx, ambient, &sound, steps).map(Ok)
+}
+
+/// A refusal with the rule that it comes from.
+type Unsound = (&'static str, Refusal);
+
+/// A postback of the advertiser about a click of its own, complete; or the first thing that it lacks.
+fn sound<'a>(
+    tx: &mut Tx<'_>,
+    catalog: &'a Catalog,
+    received: &'a Received,
+) -> Result<Result<Case<'a>, Unsound>, Error> {
     if received.proven.is_empty() {
         let message =
             "token missing or wrong, or signature not valid; check the postback URL that you were given";
-        return Ok(Err(Refusal::new(Answer::NotAuthorized, message)));
+        return Ok(Err(("advertiser proven", Refusal::new(Answer::NotAuthorized, message))));
     }
     let postback = match &received.postback {
         Ok(postback) => postback,
-        Err(refusal) => return Ok(Err(refusal.clone())),
+        Err(refusal) => return Ok(Err(("parameters readable", refusal.clone()))),
     };
-    let unknown =
-        || Refusal::new(Answer::ClickUnknown, format!("no click {} in this network", postback.click));
+    let unknown = || {
+        let message = format!("no click {} in this network", postback.click);
+        ("click known", Refusal::new(Answer::ClickUnknown, message))
+    };
     let Some(click) = click::lock(tx, postback.click)? else { return Ok(Err(unknown())) };
     // A click is only made on a link that some server knows; this one will know it in a moment.
     let Some(link) = catalog.links.get(&click.link) else { return Err(Error::Stale) };
@@ -148,7 +173,7 @@ fn convert(
     }
     let target = match rule::target(&link.offer, postback) {
         Ok(target) => target,
-        Err(refusal) => return Ok(Err(refusal)),
+        Err(refusal) => return Ok(Err(("event and amount given", refusal))),
     };
     let arrival = Arrival {
         at: received.at,
@@ -156,9 +181,10 @@ fn convert(
         click_sent_on: click.verdict.sends_on() && !click.marks.has(Marks::REFUSED),
         click_reused: click.verdict == Verdict::ClickIdReused
             && link.offer.rules.reused_clicks == Treatment::Refuse,
+        test: click.marks.has(Marks::TEST),
     };
-    let case = Case { received, postback, click, link: Arc::clone(link), target, arrival };
-    settle(tx, ambient, &case).map(Ok)
+    let sender = Sender { at: received.at, address: received.address.to_string(), actor: "advertiser" };
+    Ok(Ok(Case { sender, postback, click, link, target, arrival }))
 }
 
 fn is_theirs(link: &Link, received: &Received) -> bool {
@@ -170,14 +196,24 @@ fn address_is_allowed(link: &Link, address: IpAddr) -> bool {
     allowed.is_empty() || domain::address::contains(allowed, address)
 }
 
-/// A sound postback about a click of ours.
-struct Case<'a> {
-    received: &'a Received,
-    postback: &'a Postback,
-    click: Click,
-    link: Arc<Link>,
-    target: Target<'a>,
-    arrival: Arrival,
+/// Who reports a result.
+pub(crate) struct Sender<'a> {
+    /// When the report came; the result's own time is the arrival's.
+    pub(crate) at: Timestamp,
+    /// From where.
+    pub(crate) address: String,
+    /// Who, as the history has it.
+    pub(crate) actor: &'a str,
+}
+
+/// A sound report about a click of ours.
+pub(crate) struct Case<'a> {
+    pub(crate) sender: Sender<'a>,
+    pub(crate) postback: &'a Postback,
+    pub(crate) click: Click,
+    pub(crate) link: &'a Link,
+    pub(crate) target: Target<'a>,
+    pub(crate) arrival: Arrival,
 }
 
 impl Case<'_> {
@@ -200,9 +236,11 @@ impl Case<'_> {
             ..Known::default()
         };
         if known.same_key.is_none() {
-            let (event, whole) = tally::of_result(tx, offer, self.target.event, self.received.at)?;
-            (known.event_taken, known.offer_taken) = (event, whole);
             known.previous = self.previous(tx)?;
+            if !self.arrival.test {
+                let (event, whole) = tally::of_result(tx, offer, self.target.event, self.sender.at)?;
+                (known.event_taken, known.offer_taken) = (event, whole);
+            }
         }
         Ok(known)
     }
@@ -214,7 +252,7 @@ impl Case<'_> {
         let stands = found.filter(|found| {
             found.status.holds_place() && found.waits.is_none_or(|wait| wait.what != Waiting::Predecessor)
         });
-        Ok(stands.map(|found| found.received))
+        Ok(stands.map(|found| found.completed))
     }
 
     fn conversion(&self, id: ConversionId, key: String, fresh: &Fresh) -> Conversion {
@@ -238,30 +276,37 @@ impl Case<'_> {
             revenue: fresh.revenue,
             payout: fresh.payout,
             amount: self.target.amount,
-            address: self.received.address.to_string(),
+            address: self.sender.address.clone(),
             kept: self.postback.kept.clone(),
-            received: self.received.at,
-            changed: self.received.at,
+            completed: self.arrival.at,
+            received: self.sender.at,
+            changed: self.sender.at,
             version: 0,
             waits: fresh.waits,
+            test: self.arrival.test,
         }
     }
 }
 
 /// Decides and writes, looking again whenever another transaction was first: then its row is there to be
 /// seen.
-fn settle(tx: &mut Tx<'_>, ambient: Ambient, case: &Case<'_>) -> Result<Outcome, Error> {
-    let sender = case.received.address.to_string();
+pub(crate) fn settle(
+    tx: &mut Tx<'_>,
+    ambient: Ambient,
+    case: &Case<'_>,
+    steps: &mut Vec<Step>,
+) -> Result<Outcome, Error> {
     for _ in 0..LOOKS {
-        let key = rule::idempotency_key(case.postback, &case.arrival, &sender);
+        let key = rule::idempotency_key(case.postback, &case.arrival, &case.sender.address);
         let known = case.known(tx, &key)?;
-        match rule::decide(&case.link.offer, &case.target, case.postback, &case.arrival, &known) {
+        steps.clear();
+        match rule::decide(&case.link.offer, &case.target, case.postback, &case.arrival, &known, steps) {
             Decision::Duplicate(existing) => return Ok(duplicate(&existing)),
             Decision::Conflict(existing, what) => return Ok(conflict(&existing, what)),
             Decision::Record(fresh) => {
-                let id = ConversionId(ambient.new_id(case.received.at));
+                let id = ConversionId(ambient.new_id(case.sender.at));
                 let conversion = case.conversion(id, key, &fresh);
-                if conversion::insert(tx, &conversion, "advertiser")? {
+                if conversion::insert(tx, &conversion, case.sender.actor)? {
                     tally::recorded(tx, &case.link.offer, &conversion)?;
                     delivery::enqueue(tx, ambient, &conversion)?;
                     waiting::release(tx, ambient, &case.link.offer, &conversion)?;
@@ -269,7 +314,7 @@ fn settle(tx: &mut Tx<'_>, ambient: Ambient, case: &Case<'_>) -> Result<Outcome,
                 }
             }
             Decision::Update(existing, change) => {
-                let changed = conversion::update(tx, &existing, change, case.received.at, "advertiser")?;
+                let changed = conversion::update(tx, &existing, change, case.sender.at, case.sender.actor)?;
                 if let Some(conversion) = changed {
                     tally::changed(tx, &case.link.offer, existing.status, &conversion)?;
                     delivery::enqueue(tx, ambient, &conversion)?;
@@ -330,7 +375,8 @@ fn conflict(existing: &Existing, what: &str) -> Outcome {
     }
 }
 
-fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome) -> Result<(), Error> {
+fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome, steps: &[Step]) -> Result<(), Error> {
+    let steps = serde_json::to_string(steps).map_err(|why| Error::bug(LOG.name, why))?;
     let click = received.postback.as_ref().ok().map(|postback| postback.click.uuid());
     tx.execute(
         &LOG,
@@ -347,6 +393,7 @@ fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome) -> Result<(), Er
             outcome.message.as_str().into(),
             click.into(),
             outcome.conversion.as_ref().map(|named| named.id.uuid()).into(),
+            steps.into(),
         ],
     )?;
     Ok(())
@@ -365,5 +412,6 @@ fn read(row: &Row) -> Result<Logged, Error> {
         message: row.text("message")?,
         click: row.opt_uuid("click_id")?.map(ClickId),
         conversion: row.opt_uuid("conversion_id")?.map(ConversionId),
+        steps: serde_json::from_str(&row.text("steps")?).map_err(|why| Error::bug("inbound.steps", why))?,
     })
 }
