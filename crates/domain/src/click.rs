@@ -1,16 +1,22 @@
 //! A click: what happens to a visitor who follows a tracking link, decided without a database.
 
+mod destination;
+mod record;
+mod survey;
+
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use destination::{Destination, DestinationMacro, Destined};
+pub use record::{Click, Facts, Hit, Marks};
+pub use survey::{Survey, survey};
+
 use crate::cap::{Exhausted, Measure};
-use crate::id::{ClickId, LinkId};
 use crate::link::{Link, LinkApproval};
 use crate::offer::{OfferStatus, Treatment};
 use crate::partner::PartnerStatus;
-use crate::template::{Encoder, MacroName, Template};
+use crate::targeting::{Mismatch, Rule};
 use crate::time::Timestamp;
 use crate::visit::{Param, Visit};
 use crate::visitor::Visitor;
@@ -157,10 +163,10 @@ impl Watch for () {
 }
 
 /// One rule as it was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// The rule.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// Whether it let the hit pass.
     pub passed: bool,
     /// What was compared.
@@ -169,7 +175,7 @@ pub struct Step {
 
 impl Watch for Vec<Step> {
     fn rule(&mut self, rule: &'static str, passed: bool, detail: impl FnOnce() -> String) {
-        self.push(Step { rule, passed, detail: detail() });
+        self.push(Step { rule: rule.into(), passed, detail: detail() });
     }
 }
 
@@ -179,6 +185,10 @@ pub trait Standing {
     fn completed(&self, link: &Link, member: &str) -> bool;
     /// The cap or budget that leaves the link's offer no room.
     fn closed(&self, link: &Link, now: Timestamp) -> Option<Exhausted>;
+    /// What is taken of each cap and budget, in words, where somebody has looked it up.
+    fn taken(&self, _link: &Link, _now: Timestamp) -> Vec<String> {
+        Vec::new()
+    }
     /// Whether this member id is a constant on the link.
     fn is_static(&self, link: &Link, member: &str) -> bool;
     /// Whether this click id came before.
@@ -277,9 +287,10 @@ fn check_room(
     watch: &mut impl Watch,
 ) -> Option<Decision> {
     let closed = standing.closed(link, now);
-    watch.rule("caps and budgets leave room", closed.is_none(), || match closed {
-        Some(full) => format!("{} of {} this {}", full.used, full.limit.most, full.limit.period),
-        None => "room left".to_owned(),
+    watch.rule("caps and budgets leave room", closed.is_none(), || {
+        let mut all = standing.taken(link, now);
+        all.extend(closed.map(|full| format!("no room in {}", full.told(link.offer.currency))));
+        if all.is_empty() { "room left".to_owned() } else { all.join("; ") }
     });
     let full = closed?;
     let until = full.until.map(|at| format!("; it opens again at {at}")).unwrap_or_default();
@@ -294,17 +305,18 @@ fn check_room(
 }
 
 fn check_targeting(link: &Link, visitor: &Visitor<'_>, watch: &mut impl Watch) -> Option<Decision> {
-    for rule in &link.offer.rules.targeting {
-        let mismatch = rule.mismatch(visitor);
-        watch.rule("targeting", mismatch.is_none(), || match &mismatch {
-            Some(mismatch) => mismatch.to_string(),
-            None => format!("{} passes", rule.test.what()),
-        });
-        if let Some(mismatch) = mismatch {
-            return Some(Decision::new(Verdict::TargetMismatch, mismatch.to_string()));
-        }
-    }
-    None
+    let mut rules = link.offer.rules.targeting.iter();
+    let mismatch = rules.find_map(|rule| look_at(rule, visitor, watch))?;
+    Some(Decision::new(Verdict::TargetMismatch, mismatch.to_string()))
+}
+
+fn look_at(rule: &Rule, visitor: &Visitor<'_>, watch: &mut impl Watch) -> Option<Mismatch> {
+    let mismatch = rule.mismatch(visitor);
+    watch.rule("targeting", mismatch.is_none(), || {
+        let (what, found) = (rule.test.what(), rule.test.found(visitor));
+        format!("{what} is `{found}`; the offer {}s {}", rule.mode, rule.test.wanted())
+    });
+    mismatch
 }
 
 fn check_offer(link: &Link, now: Timestamp, watch: &mut impl Watch) -> Option<Decision> {
@@ -356,203 +368,4 @@ fn check_member(
             "This member already completed this offer, and it can be completed once",
         )
     })
-}
-
-codes! {
-    /// A macro of the offer's destination, wire contract §2.
-    DestinationMacro, "destination macro" {
-        /// Our click id.
-        ClickId => "gk_click_id",
-        /// The offer's id.
-        OfferId => "gk_offer_id",
-        /// The offer's name.
-        OfferName => "gk_offer_name",
-        /// The partner's id.
-        PartnerId => "gk_partner_id",
-        /// The network's label.
-        Network => "gk_network",
-        /// The partner's click id.
-        PubClickId => "pub_click_id",
-        /// The partner's member id.
-        PubMemberId => "pub_member_id",
-        /// Sub parameter 1.
-        Sub1 => "pub_sub_1",
-        /// Sub parameter 2.
-        Sub2 => "pub_sub_2",
-        /// Sub parameter 3.
-        Sub3 => "pub_sub_3",
-        /// Sub parameter 4.
-        Sub4 => "pub_sub_4",
-        /// Sub parameter 5.
-        Sub5 => "pub_sub_5",
-        /// Sub parameter 6.
-        Sub6 => "pub_sub_6",
-        /// Sub parameter 7.
-        Sub7 => "pub_sub_7",
-        /// Sub parameter 8.
-        Sub8 => "pub_sub_8",
-        /// Sub parameter 9.
-        Sub9 => "pub_sub_9",
-        /// Sub parameter 10.
-        Sub10 => "pub_sub_10",
-        /// Sub parameter 11.
-        Sub11 => "pub_sub_11",
-        /// Sub parameter 12.
-        Sub12 => "pub_sub_12",
-        /// Sub parameter 13.
-        Sub13 => "pub_sub_13",
-        /// Sub parameter 14.
-        Sub14 => "pub_sub_14",
-        /// Sub parameter 15.
-        Sub15 => "pub_sub_15",
-        /// Unix seconds of the click.
-        Timestamp => "timestamp",
-        /// The visitor's country.
-        Country => "country",
-        /// The visitor's device.
-        Device => "device",
-        /// The visitor's address.
-        Ip => "ip",
-        /// The visitor's user agent.
-        UserAgent => "user_agent",
-        /// Random digits, against caches.
-        Random => "random",
-    }
-}
-
-impl MacroName for DestinationMacro {
-    const ALL: &'static [Self] = Self::ALL;
-
-    fn name(self) -> &'static str {
-        self.code()
-    }
-}
-
-impl DestinationMacro {
-    /// The sub parameter behind a `pub_sub_n` macro.
-    fn sub(self) -> Option<Param> {
-        let n = (self as usize).checked_sub(Self::Sub1 as usize)? + 1;
-        Param::sub(n)
-    }
-}
-
-/// An offer's tracking-system link.
-pub type Destination = Template<DestinationMacro>;
-
-/// What the destination's macros are filled from.
-pub struct Destined<'a> {
-    /// Our click id.
-    pub click: ClickId,
-    /// The link that was followed.
-    pub link: &'a Link,
-    /// The visitor's parameters.
-    pub visit: &'a Visit<'a>,
-    /// The visitor's address.
-    pub ip: IpAddr,
-    /// The visitor's user agent.
-    pub user_agent: &'a str,
-    /// Random bits for `{random}`.
-    pub random: u64,
-}
-
-impl Destined<'_> {
-    /// Appends the offer's destination for this click to `out`.
-    pub fn expand_into(&self, out: &mut String) {
-        self.link.offer.destination.expand_into(out, |name, to| self.fill(name, to));
-    }
-
-    fn fill(&self, name: DestinationMacro, to: &mut Encoder<'_>) {
-        use DestinationMacro as M;
-        let offer = &self.link.offer;
-        match name {
-            M::ClickId => to.plain(self.click),
-            M::OfferId => to.plain(offer.id),
-            M::OfferName => to.text(&offer.name),
-            M::PartnerId => to.plain(self.link.partner.id),
-            M::Network => to.text(&offer.network.label),
-            M::PubClickId => to.text(self.visit.given(Param::ClickId).unwrap_or_default()),
-            M::PubMemberId => to.text(self.visit.given(Param::MemberId).unwrap_or_default()),
-            M::Timestamp => to.plain(self.click.at().seconds()),
-            M::Country => to.text(self.visit.given(Param::GeoCountry).unwrap_or_default()),
-            M::Device => to.text(self.visit.given(Param::Device).unwrap_or_default()),
-            M::Ip => to.text(&self.ip.to_string()),
-            M::UserAgent => to.text(self.user_agent),
-            M::Random => to.plain(self.random),
-            sub => to.text(sub.sub().and_then(|param| self.visit.given(param)).unwrap_or_default()),
-        }
-    }
-}
-
-/// Marks of a click beside its verdict, as bits in storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Marks(pub i64);
-
-impl Marks {
-    /// A browser fetched the page ahead of a possible visit: recorded, not counted.
-    pub const PREFETCH: Self = Self(1);
-    /// Test mode: no money, caps or reports.
-    pub const TEST: Self = Self(2);
-    /// A bot by its user agent or address.
-    pub const BOT: Self = Self(4);
-    /// The visitor went to the fallback URL.
-    pub const FELL_BACK: Self = Self(8);
-    /// Refused under a verdict that other offers only flag.
-    pub const REFUSED: Self = Self(16);
-
-    /// These marks and those of `other`.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all marks of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-/// A click as it is recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Click {
-    /// Its id; its time is inside.
-    pub id: ClickId,
-    /// The link that was followed.
-    pub link: LinkId,
-    /// What was decided.
-    pub verdict: Verdict,
-    /// Marks beside the verdict.
-    pub marks: Marks,
-    /// The partner's click id, as given.
-    pub pub_click_id: Option<String>,
-    /// The partner's member id, as given.
-    pub pub_member_id: Option<String>,
-    /// Everything that is only ever shown or handed on.
-    pub facts: Facts,
-}
-
-/// What a click carried beyond its ids. Stored as one compact value, because nothing is looked up by it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Facts {
-    /// The visitor's address.
-    #[serde(rename = "ip", skip_serializing_if = "Option::is_none", default)]
-    pub address: Option<IpAddr>,
-    /// The visitor's user agent, at most 512 bytes.
-    #[serde(rename = "ua", skip_serializing_if = "String::is_empty", default)]
-    pub user_agent: String,
-    /// Where the visitor was sent; empty when nowhere.
-    #[serde(rename = "to", skip_serializing_if = "String::is_empty", default)]
-    pub destination: String,
-    /// What the verdict said, when it was not `ok`.
-    #[serde(rename = "why", skip_serializing_if = "String::is_empty", default)]
-    pub message: String,
-    /// The other parameters of the contract that were given, by name.
-    #[serde(rename = "p", skip_serializing_if = "Vec::is_empty", default)]
-    pub parameters: Vec<(Param, String)>,
-}
-
-impl Facts {
-    /// A parameter's value, when it was given.
-    pub fn parameter(&self, param: Param) -> Option<&str> {
-        self.parameters.iter().find(|(name, _)| *name == param).map(|(_, value)| value.as_str())
-    }
 }

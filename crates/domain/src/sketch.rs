@@ -1,23 +1,37 @@
 //! The parameter contract as a stream: is the member id a constant, did the click id come before? Bounded memory per
 //! link, the same answer wherever the same clicks were seen.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+
+use crate::time::Timestamp;
+
 /// Clicks that are remembered per link.
-pub const WINDOW: usize = 256;
+pub const WINDOW: usize = 200;
 /// Clicks before a link can be called static.
 const ENOUGH: usize = 64;
 /// Different visitors behind one member id before it is a constant and not a busy member.
 const VISITORS: usize = 24;
 
-/// The last clicks of one link, as hashes: 16 bytes a click, 4 KiB in all.
+/// The last clicks of one link, as hashes: 20 bytes a click, 4 KB in all.
 #[derive(Debug, Clone)]
 pub struct Sketch {
-    ring: Box<[Seen; WINDOW]>,
+    ring: Box<Ring>,
     next: usize,
     filled: usize,
     constant: Option<u32>,
 }
 
-/// One click, as hashes.
+/// One array for each field: the click ids are gone through at every click.
+#[derive(Debug, Clone)]
+struct Ring {
+    clicks: [u64; WINDOW],
+    members: [u32; WINDOW],
+    visitors: [u32; WINDOW],
+    seconds: [u32; WINDOW],
+}
+
+/// One click, as hashes that are the same in every process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
     /// Of the partner's click id.
@@ -26,18 +40,66 @@ pub struct Seen {
     pub member: u32,
     /// Of the visitor's address and user agent.
     pub visitor: u32,
+    /// Unix time.
+    pub second: u32,
+}
+
+impl Seen {
+    /// A click by its ids and its visitor.
+    pub fn of(click: &str, member: &str, address: Option<IpAddr>, user_agent: &str, at: Timestamp) -> Self {
+        Self {
+            click: click_hash(click),
+            member: member_hash(member),
+            visitor: short((address, user_agent)),
+            second: u32::try_from(at.seconds()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The hash of a partner's click id.
+pub fn click_hash(click: &str) -> u64 {
+    hash(click)
+}
+
+/// The hash of a member id.
+pub fn member_hash(member: &str) -> u32 {
+    short(member)
+}
+
+/// Without a random key: every process must come to the same hash. A partner who looks for ids that collide only
+/// spoils its own link.
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is as good a hash")]
+fn short(value: impl Hash) -> u32 {
+    hash(value) as u32
 }
 
 impl Default for Sketch {
     fn default() -> Self {
-        Self { ring: Box::new([Seen::default(); WINDOW]), next: 0, filled: 0, constant: None }
+        let ring =
+            Ring { clicks: [0; WINDOW], members: [0; WINDOW], visitors: [0; WINDOW], seconds: [0; WINDOW] };
+        Self { ring: Box::new(ring), next: 0, filled: 0, constant: None }
     }
 }
 
 impl Sketch {
-    /// Learns one click.
+    /// What it takes, beside a few words of its own.
+    pub const BYTES: usize = size_of::<Ring>();
+
+    /// Learns one click. A click that is already known, because another path brought it, changes nothing.
     pub fn learn(&mut self, seen: Seen) {
-        self.ring[self.next] = seen;
+        if self.knows(seen) {
+            return;
+        }
+        self.ring.clicks[self.next] = seen.click;
+        self.ring.members[self.next] = seen.member;
+        self.ring.visitors[self.next] = seen.visitor;
+        self.ring.seconds[self.next] = seen.second;
         self.next = (self.next + 1) % WINDOW;
         self.filled = (self.filled + 1).min(WINDOW);
         // A constant shows itself slowly, so looking at every eighth click is enough.
@@ -53,33 +115,62 @@ impl Sketch {
 
     /// Whether this click id came before, within the window.
     pub fn is_reused(&self, click: u64) -> bool {
-        self.ring[..self.filled].iter().any(|seen| seen.click == click)
+        self.ring.clicks[..self.filled].contains(&click)
+    }
+
+    /// Whether this visitor came as this member within the `window_s` seconds before.
+    pub fn is_repeat(&self, seen: Seen, window_s: u32) -> bool {
+        let same = |at: &usize| {
+            self.ring.visitors[*at] == seen.visitor
+                && self.ring.members[*at] == seen.member
+                && seen.second.saturating_sub(self.ring.seconds[*at]) < window_s
+        };
+        (0..self.filled).any(|at| same(&at))
     }
 
     /// How many clicks of the window carry this member id.
     pub fn count(&self, member: u32) -> usize {
-        self.ring[..self.filled].iter().filter(|seen| seen.member == member).count()
+        self.ring.members[..self.filled].iter().filter(|own| **own == member).count()
+    }
+
+    /// What it remembers, oldest first.
+    pub fn seen(&self) -> impl Iterator<Item = Seen> {
+        let first = if self.filled < WINDOW { 0 } else { self.next };
+        (0..self.filled).map(move |behind| self.at((first + behind) % WINDOW))
+    }
+
+    fn at(&self, place: usize) -> Seen {
+        Seen {
+            click: self.ring.clicks[place],
+            member: self.ring.members[place],
+            visitor: self.ring.visitors[place],
+            second: self.ring.seconds[place],
+        }
+    }
+
+    fn knows(&self, seen: Seen) -> bool {
+        (0..self.filled).any(|place| self.ring.clicks[place] == seen.click && self.at(place) == seen)
     }
 
     /// The member id on more than half of the window, if many visitors share it. The candidate is found by letting
     /// unlike ids cancel each other (Boyer and Moore), then counted.
     fn find_constant(&self) -> Option<u32> {
-        let window = &self.ring[..self.filled];
-        if window.len() < ENOUGH {
+        let members = &self.ring.members[..self.filled];
+        if members.len() < ENOUGH {
             return None;
         }
         let (mut candidate, mut votes) = (0, 0_usize);
-        for seen in window {
+        for member in members {
             if votes == 0 {
-                candidate = seen.member;
+                candidate = *member;
             }
-            votes = if seen.member == candidate { votes + 1 } else { votes - 1 };
+            votes = if *member == candidate { votes + 1 } else { votes - 1 };
         }
-        if self.count(candidate) * 2 <= window.len() {
+        if self.count(candidate) * 2 <= members.len() {
             return None;
         }
-        let own = window.iter().filter(|seen| seen.member == candidate);
-        let mut visitors: Vec<u32> = own.map(|seen| seen.visitor).collect();
+        let own = members.iter().zip(&self.ring.visitors).filter(|(member, _)| **member == candidate);
+        let mut visitors: Vec<u32> = own.map(|(_, visitor)| *visitor).collect();
         visitors.sort_unstable();
         visitors.dedup();
         (visitors.len() >= VISITORS).then_some(candidate)

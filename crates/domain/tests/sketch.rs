@@ -43,7 +43,7 @@ impl Zipf {
 }
 
 fn hashes(stream: &mut Stream, member: u32, visitor: u32) -> Seen {
-    Seen { click: stream.next(), member, visitor }
+    Seen { click: stream.next(), member, visitor, second: 0 }
 }
 
 #[test]
@@ -116,5 +116,30 @@ fn a_click_id_is_known_again_within_the_window() {
 
 #[test]
 fn a_sketch_fits_into_four_kibibytes() {
-    assert!(size_of::<[Seen; WINDOW]>() <= 4096);
+    assert!(Sketch::BYTES <= 4096, "{}", Sketch::BYTES);
+}
+
+#[test]
+fn a_visitor_who_comes_back_is_a_repeat_for_a_while() {
+    let mut sketch = Sketch::default();
+    let first = Seen { click: 1, member: 7, visitor: 8, second: 1_000 };
+    assert!(!sketch.is_repeat(first, 60));
+    sketch.learn(first);
+    let again = |second| Seen { click: 2, second, ..first };
+    assert!(sketch.is_repeat(again(1_059), 60) && !sketch.is_repeat(again(1_060), 60));
+    assert!(!sketch.is_repeat(Seen { member: 9, ..again(1_001) }, 60));
+    assert!(!sketch.is_repeat(Seen { visitor: 9, ..again(1_001) }, 60));
+}
+
+#[test]
+fn what_is_learnt_twice_counts_once_and_order_is_kept() {
+    let mut stream = Stream(19);
+    let mut sketch = Sketch::default();
+    let all: Vec<Seen> = (0..250).map(|member| hashes(&mut stream, member, member)).collect();
+    for seen in &all {
+        sketch.learn(*seen);
+        sketch.learn(*seen);
+    }
+    let kept: Vec<Seen> = sketch.seen().collect();
+    assert_eq!(kept, all[all.len() - WINDOW..]);
 }

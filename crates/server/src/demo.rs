@@ -13,11 +13,13 @@ mod welcome;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::catalog::Catalog;
 use domain::time::DAY_MS;
 use indicatif::ProgressBar;
+use ::visitor::Lookup;
 use store::Db;
 
 use self::cast::{Cast, Playing};
@@ -116,7 +118,7 @@ impl Command {
         let past = if self.no_history {
             Past::default()
         } else {
-            let setting = Setting::new(catalog, &declared)?;
+            let setting = Setting::new(catalog, &declared, Arc::clone(server.visitors()))?;
             let bar = ProgressBar::new_spinner().with_prefix("Writing the past");
             bar.enable_steady_tick(Duration::from_millis(100));
             let past = history::write(db, setting, self.seed, i64::from(self.days), now).await;
@@ -147,9 +149,9 @@ fn known<T>(found: Option<T>, what: &str) -> Result<T, Failure> {
 }
 
 impl Setting {
-    fn new(catalog: Catalog, declared: &Declared) -> Result<Self, Failure> {
+    fn new(catalog: Catalog, declared: &Declared, visitors: Arc<Lookup>) -> Result<Self, Failure> {
         let network = known(catalog.networks.keys().next().copied(), "network")?;
         let token = declared.secret("advertiser", "northwind", "postback_token")?;
-        Ok(Self { campaigns: campaign::all(&catalog), catalog, network, token })
+        Ok(Self { campaigns: campaign::all(&catalog), catalog, network, token, visitors })
     }
 }

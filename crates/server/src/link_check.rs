@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use domain::catalog::Catalog;
-use domain::click::{self, Decision, Destined, Step, Verdict};
+use domain::click::{self, Decision, Hit, Marks, Step, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::link::Link;
 use domain::time::Timestamp;
 use domain::visit::{Param, Visit};
+use domain::visitor::{Agent, Visitor, Whereabouts};
 use serde::Serialize;
-use store::{Tx, conversion};
+use store::Tx;
+use store::standing::Recorded;
 use url::Url;
 use uuid::Builder;
 
@@ -163,10 +165,19 @@ fn check(tx: &mut Tx<'_>, target: &Target, at: Timestamp) -> Result<Checked, sto
     };
     warnings.extend(used(tx, &catalog, link, visit.given(Param::ClickId).unwrap_or_default())?);
     let member = visit.given(Param::MemberId).unwrap_or_default();
-    let completed = conversion::member_completed(tx, link, member, at)?;
+    let standing = Recorded::read(tx, link, member, at, None)?;
+    let visitor = Visitor {
+        visit: &visit,
+        address: VISITOR,
+        whereabouts: &Whereabouts::default(),
+        agent: &Agent::default(),
+        languages: "",
+        now: at,
+        trusts_partner: link.offer.rules.trusts_partner_place,
+    };
     let mut steps = vec![step(true, format!("link {} of network {}", link.id, link.offer.network.label))];
-    let decision = click::decide(link, &visit, |_| completed, at, &mut steps);
-    let (location, falls_back) = location(link, &visit, &decision, at);
+    let decision = click::decide(link, &visitor, &standing, &mut steps);
+    let (location, falls_back) = location(link, &visitor, &decision, at);
     Ok(Checked {
         at: at.to_string(),
         link: Some(Known {
@@ -206,7 +217,7 @@ fn used(
 }
 
 fn step(passed: bool, detail: String) -> Step {
-    Step { rule: "link known", passed, detail }
+    Step { rule: "link known".into(), passed, detail }
 }
 
 fn unknown(why: String, at: Timestamp, warnings: Vec<String>) -> Checked {
@@ -230,16 +241,16 @@ fn example(at: Timestamp) -> ClickId {
 }
 
 /// Where the visitor would go, and whether that is a fallback.
-fn location(link: &Link, visit: &Visit<'_>, decision: &Decision, at: Timestamp) -> (Option<String>, bool) {
-    if decision.verdict.sends_on() {
-        let mut url = String::new();
-        let destined =
-            Destined { click: example(at), link, visit, ip: VISITOR, user_agent: "example", random: 0 };
-        destined.expand_into(&mut url);
-        return (Some(url), false);
-    }
-    let fallback = link.offer.fallback().filter(|_| decision.verdict.may_fall_back());
-    (fallback.map(str::to_owned), fallback.is_some())
+fn location(
+    link: &Link,
+    visitor: &Visitor<'_>,
+    decision: &Decision,
+    at: Timestamp,
+) -> (Option<String>, bool) {
+    let (id, marks) = (example(at), Marks::default());
+    let hit = Hit { id, link, visitor, user_agent: "example", random: 0, marks };
+    let (url, how) = hit.destination(decision);
+    ((!url.is_empty()).then_some(url), how.has(Marks::FELL_BACK))
 }
 
 impl Checked {

@@ -17,6 +17,7 @@ use store::{Db, Options, Target};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use visitor::Lookup;
 
 use crate::clock;
 use crate::config::{Effective, Settings};
@@ -84,6 +85,7 @@ pub(crate) struct Running {
     address: SocketAddr,
     db: Db,
     live: Arc<Live>,
+    visitors: Arc<Lookup>,
     stop: watch::Sender<bool>,
     parts: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
@@ -105,6 +107,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let bell = Bell::default();
     let loaded = Follower::load(db.clone(), Arc::clone(&live)).await;
     let follower = loaded.map_err(|error| database_failure(error, &effective.target))?;
+    let visitors = Arc::new(Lookup::default());
     let worker = worker(settings, &db, &bell)?;
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().map_err(Failure::new)?;
@@ -112,6 +115,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let app = Arc::new(web::App {
         db: db.clone(),
         live: Arc::clone(&live),
+        visitors: Arc::clone(&visitors),
         ambient: clock::ambient(),
         bell,
         settings: web_settings(effective),
@@ -124,7 +128,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         tokio::spawn(worker.run(stopping.clone())),
         tokio::spawn(answer(listener, app, limits(settings), stopping)),
     ];
-    Ok(Running { address, db, live, stop, parts, background, _lock: lock })
+    Ok(Running { address, db, live, visitors, stop, parts, background, _lock: lock })
 }
 
 impl Running {
@@ -136,6 +140,11 @@ impl Running {
     /// Its database.
     pub(crate) fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// Who its visitors are.
+    pub(crate) fn visitors(&self) -> &Arc<Lookup> {
+        &self.visitors
     }
 
     /// Returns when it answers by this state of the catalog, or a later one.

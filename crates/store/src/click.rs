@@ -2,10 +2,11 @@
 
 use domain::click::{Click, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
+use uuid::Uuid;
 
 use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value};
 
-pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID];
+pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID, &NEWEST];
 
 /// The click log, as [`Db::open`] takes it.
 pub static LOG: Append = Append::new(
@@ -46,6 +47,12 @@ static BY_PUB_MEMBER_ID: Statement = Statement::new(
      from click k where k.pub_member_id = ?1 order by k.click_id desc limit ?2",
 );
 
+static NEWEST: Statement = Statement::new(
+    "click.newest",
+    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click
+     where click_id < ?1 order by click_id desc limit ?2",
+);
+
 /// Adds a click to the log's current batch. It is recorded when the ticket says that it is durable.
 pub fn append(db: &Db, click: &Click) -> Result<Ticket, Error> {
     db.append(row(click)?)
@@ -75,6 +82,12 @@ pub fn by_pub_click_id(tx: &mut Tx<'_>, id: &str, limit: i64) -> Result<Vec<Clic
 /// The newest clicks with this member id, at most `limit`.
 pub fn by_pub_member_id(tx: &mut Tx<'_>, id: &str, limit: i64) -> Result<Vec<Click>, Error> {
     tx.query(&BY_PUB_MEMBER_ID, &[id.into(), limit.into()])?.iter().map(read).collect()
+}
+
+/// The newest clicks of all networks before one, newest first, at most `limit`.
+pub(crate) fn newest(tx: &mut Tx<'_>, before: Option<ClickId>, limit: i64) -> Result<Vec<Click>, Error> {
+    let before = before.map_or(Uuid::max(), ClickId::uuid);
+    tx.query(&NEWEST, &[before.into(), limit.into()])?.iter().map(read).collect()
 }
 
 fn row(click: &Click) -> Result<Vec<Value>, Error> {

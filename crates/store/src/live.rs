@@ -1,20 +1,29 @@
-//! What the hot path reads instead of the database: the catalog snapshot and the members who completed, kept
-//! true by following the database, whichever process changed it.
+//! What the hot path reads instead of the database: the catalog snapshot, the members who completed, what is taken of
+//! caps and budgets, and the recent clicks of each link. Kept true by following the database, whichever process
+//! changed it.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, PoisonError, RwLock};
+mod completed;
+mod sketches;
+mod tallies;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::catalog::Catalog;
-use domain::id::{ConversionId, EventId, OfferId, PartnerId};
+use domain::cap::Exhausted;
+use domain::click::Standing;
+use domain::id::{ClickId, ConversionId};
 use domain::link::Link;
 use domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::conversion::{self, Place};
-use crate::{Db, Error, catalog};
+pub use completed::Completed;
+pub use sketches::Sketches;
+pub use tallies::Tallies;
+pub(crate) use tallies::closed;
+
+use crate::{Db, EngineKind, Error, catalog, click, conversion, tally};
 
 /// How often the database is looked at.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -26,6 +35,12 @@ const OVERLAP_MS: i64 = 3_000;
 /// Rows read at once.
 const PAGE: i64 = 10_000;
 
+/// Clicks are followed at every twentieth look, every five seconds.
+const CLICKS_EVERY: u64 = 20;
+
+/// The newest clicks that sketches are made of.
+const CLICKS: i64 = 20_000;
+
 /// The state that requests read.
 #[derive(Debug, Default)]
 pub struct Live {
@@ -33,54 +48,34 @@ pub struct Live {
     pub catalog: ArcSwap<Catalog>,
     /// Members who completed.
     pub completed: Completed,
+    /// What is taken of caps and budgets.
+    pub tallies: Tallies,
+    /// What each link's recent clicks looked like.
+    pub sketches: Sketches,
 }
 
-impl Live {
-    /// Whether a member has nothing left to do on a link's offer: every result is taken and none repeats.
-    pub fn member_completed(&self, link: &Link, member: &str) -> bool {
-        let offer = &link.offer;
+impl Standing for Live {
+    /// Every result is taken and none repeats.
+    fn completed(&self, link: &Link, member: &str) -> bool {
+        let (offer, partner) = (&link.offer, link.partner.id);
+        let key = self.catalog.load().erase_keys.get(&offer.network.id).cloned();
+        let pseudonym = key.map(|key| key.pseudonym(partner, member));
+        let holds = |event, name: &str| self.completed.contains(offer.id, partner, event, name);
         offer.each_place(|event, repeats| {
-            !repeats && self.completed.contains(offer.id, link.partner.id, event, member)
+            !repeats && (holds(event, member) || pseudonym.as_deref().is_some_and(|name| holds(event, name)))
         })
     }
-}
 
-/// The places that members hold, as 64-bit hashes keyed anew in every process: a few bytes a member, and two
-/// members share one by chance once in billions of networks.
-#[derive(Debug)]
-pub struct Completed {
-    hasher: RandomState,
-    shards: Vec<RwLock<HashSet<u64>>>,
-}
-
-const SHARDS: usize = 64;
-
-impl Default for Completed {
-    fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
-    }
-}
-
-impl Completed {
-    /// Whether a conversion holds this member's place. One hash and one read lock that is nearly always free.
-    pub fn contains(&self, offer: OfferId, partner: PartnerId, event: EventId, member: &str) -> bool {
-        let hash = self.hasher.hash_one((offer, partner, event, member));
-        self.shard(hash).read().unwrap_or_else(PoisonError::into_inner).contains(&hash)
+    fn closed(&self, link: &Link, now: Timestamp) -> Option<Exhausted> {
+        self.tallies.closed(&link.offer, now)
     }
 
-    fn set(&self, place: &Place) {
-        let hash = self.hasher.hash_one((place.offer, place.partner, place.event, place.member.as_str()));
-        let mut shard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
-        if place.taken {
-            shard.insert(hash);
-        } else {
-            shard.remove(&hash);
-        }
+    fn is_static(&self, link: &Link, member: &str) -> bool {
+        self.sketches.is_static(link.id, member)
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "the low bits choose the shard")]
-    fn shard(&self, hash: u64) -> &RwLock<HashSet<u64>> {
-        &self.shards[hash as usize % SHARDS]
+    fn is_reused(&self, link: &Link, click: &str) -> bool {
+        self.sketches.is_reused(link.id, click)
     }
 }
 
@@ -88,14 +83,21 @@ impl Completed {
 pub struct Follower {
     db: Db,
     live: Arc<Live>,
+    /// The newest conversion that changed.
     position: (Timestamp, ConversionId),
+    /// The newest tally that changed.
+    tallied: Timestamp,
+    /// The newest click that a sketch has learnt.
+    learnt: Option<ClickId>,
+    looks: u64,
 }
 
 impl Follower {
     /// Loads everything once; requests can be served when this returns.
     pub async fn load(db: Db, live: Arc<Live>) -> Result<Self, Error> {
-        let position = (Timestamp::from_ms(i64::MIN), ConversionId(Uuid::nil()));
-        let mut follower = Self { db, live, position };
+        let start = Timestamp::from_ms(i64::MIN);
+        let position = (start, ConversionId(Uuid::nil()));
+        let mut follower = Self { db, live, position, tallied: start, learnt: None, looks: 0 };
         follower.look().await?;
         Ok(follower)
     }
@@ -129,7 +131,13 @@ impl Follower {
             tracing::info!(version = fresh.version, links = fresh.links.len(), "catalog loaded");
             self.live.catalog.store(Arc::new(fresh));
         }
-        self.follow_places().await
+        self.follow_places().await?;
+        self.follow_tallies().await?;
+        if self.looks.is_multiple_of(CLICKS_EVERY) {
+            self.follow_clicks().await?;
+        }
+        self.looks += 1;
+        Ok(())
     }
 
     async fn follow_places(&mut self) -> Result<(), Error> {
@@ -147,5 +155,37 @@ impl Follower {
                 return Ok(());
             }
         }
+    }
+
+    async fn follow_tallies(&mut self) -> Result<(), Error> {
+        let mut after = self.tallied.plus_ms(-OVERLAP_MS);
+        loop {
+            let page = self.db.read(move |tx| tally::since(tx, after, PAGE)).await?;
+            for written in &page {
+                self.live.tallies.set(written);
+            }
+            let Some(last) = page.last() else { return Ok(()) };
+            self.tallied = self.tallied.max(last.changed);
+            if i64::try_from(page.len()).unwrap_or(PAGE) < PAGE {
+                return Ok(());
+            }
+            after = last.changed;
+        }
+    }
+
+    /// Learns the newest clicks: all that is needed after a start, and later what other nodes recorded. A SQLite file
+    /// has one server, which learns its own clicks when it records them.
+    async fn follow_clicks(&mut self) -> Result<(), Error> {
+        if self.learnt.is_some() && self.db.engine() == EngineKind::Sqlite {
+            return Ok(());
+        }
+        // Learning a click twice changes nothing, so what other nodes recorded late is read again.
+        let from = self.learnt.map_or(Timestamp::from_ms(0), |learnt| learnt.at().plus_ms(-OVERLAP_MS));
+        let newest = self.db.read(move |tx| click::newest(tx, None, CLICKS)).await?;
+        for click in newest.iter().rev().filter(|click| click.id.at() >= from) {
+            self.live.sketches.learn(click);
+        }
+        self.learnt = Some(newest.first().map_or(ClickId(Uuid::nil()), |click| click.id));
+        Ok(())
     }
 }

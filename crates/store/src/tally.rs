@@ -4,21 +4,29 @@
 //! result waits, on every node, and a cap of N admits exactly N. A tally that is missing, because the limit is new,
 //! is counted from the conversions.
 
+use std::collections::HashMap;
+
 use domain::cap::{Taken, Tally};
 use domain::conversion::{Conversion, Status};
 use domain::id::{EventId, NetworkId, OfferId};
-use domain::offer::Offer;
+use domain::offer::{Offer, Results};
 use domain::period::Period;
 use domain::time::Timestamp;
 
 use crate::{Error, Statement, Tx, Value};
 
-pub(crate) const ALL: &[&Statement] = &[&LOCK, &OPEN, &RECOUNT, &MOVE, &SINCE];
+pub(crate) const ALL: &[&Statement] = &[&LOCK, &LOOK, &OPEN, &RECOUNT, &MOVE, &SINCE];
 
 static LOCK: Statement = Statement::new(
     "tally.lock",
     "select conversions, revenue_micros from tally
      where offer_id = ?1 and event_id = ?2 and period = ?3 and start_ms = ?4 {for_update}",
+);
+
+static LOOK: Statement = Statement::new(
+    "tally.look",
+    "select conversions, revenue_micros from tally
+     where offer_id = ?1 and event_id = ?2 and period = ?3 and start_ms = ?4",
 );
 
 static OPEN: Statement = Statement::new(
@@ -35,7 +43,7 @@ static RECOUNT: Statement = Statement::new(
          cast(coalesce(sum(case when currency = ?5 then revenue_micros else 0 end), 0) as bigint) as revenue_micros
      from conversion
      where network_id = ?1 and offer_id = ?2 and (event_id = ?3 or ?3 = ?6) and received_ms >= ?4
-         and status <> 'Rejected'",
+         and received_ms < ?7 and status <> 'Rejected' and test = 0",
 );
 
 static MOVE: Statement = Statement::new(
@@ -47,7 +55,7 @@ static MOVE: Statement = Statement::new(
 static SINCE: Statement = Statement::new(
     "tally.since",
     "select offer_id, event_id, period, start_ms, conversions, revenue_micros, changed_ms
-     from tally where changed_ms > ?1 order by changed_ms limit ?2",
+     from tally where changed_ms >= ?1 order by changed_ms limit ?2",
 );
 
 /// Whose tally: a result of an offer, or with [`EventId::NONE`] everything of it.
@@ -119,7 +127,7 @@ pub(crate) fn of_result(
 
 /// Counts a conversion that was just recorded.
 pub(crate) fn recorded(tx: &mut Tx<'_>, offer: &Offer, conversion: &Conversion) -> Result<(), Error> {
-    if conversion.status == Status::Rejected {
+    if conversion.status == Status::Rejected || conversion.test {
         return Ok(());
     }
     for counted in Counted::all(offer, conversion.event) {
@@ -136,6 +144,7 @@ pub(crate) fn changed(
     conversion: &Conversion,
 ) -> Result<(), Error> {
     let by = match (before, conversion.status) {
+        _ if conversion.test => return Ok(()),
         (Status::Rejected, Status::Rejected) => return Ok(()),
         (Status::Rejected, _) => 1,
         (_, Status::Rejected) => -1,
@@ -172,27 +181,103 @@ fn locked(tx: &mut Tx<'_>, counted: &Counted, period: Period, at: Timestamp) -> 
 }
 
 fn open(tx: &mut Tx<'_>, counted: &Counted, period: Period, at: Timestamp) -> Result<(), Error> {
-    let start = period.start(at);
-    let found = tx.query_one(
-        &RECOUNT,
-        &[
-            counted.network.uuid().into(),
-            counted.offer.uuid().into(),
-            counted.event.uuid().into(),
-            start.ms().into(),
-            counted.currency.as_str().into(),
-            EventId::NONE.uuid().into(),
-        ],
-    )?;
-    let (conversions, revenue_micros) = match found {
-        Some(row) => (row.int("conversions")?, row.int("revenue_micros")?),
-        None => (0, 0),
-    };
+    let Tally { conversions, revenue_micros } =
+        recount(tx, counted, period.start(at), Timestamp::from_ms(i64::MAX))?;
     let [offer, event, period, start] = key(counted, period, at);
     let network = counted.network.uuid().into();
     let params =
         [offer, event, period, start, network, conversions.into(), revenue_micros.into(), at.ms().into()];
     tx.execute(&OPEN, &params).map(drop)
+}
+
+/// The conversions that count, received from `start` on and before `end`.
+fn recount(tx: &mut Tx<'_>, counted: &Counted, start: Timestamp, end: Timestamp) -> Result<Tally, Error> {
+    let params = [
+        counted.network.uuid().into(),
+        counted.offer.uuid().into(),
+        counted.event.uuid().into(),
+        start.ms().into(),
+        counted.currency.as_str().into(),
+        EventId::NONE.uuid().into(),
+        end.ms().into(),
+    ];
+    let found = tx.query_one(&RECOUNT, &params)?;
+    found.map_or(Ok(Tally::default()), |row| {
+        Ok(Tally { conversions: row.int("conversions")?, revenue_micros: row.int("revenue_micros")? })
+    })
+}
+
+/// What an offer and its limited events had taken before `at` of the periods that hold it, counted from the
+/// conversions as they stand now. Writes and locks nothing.
+pub(crate) fn counted_before(
+    tx: &mut Tx<'_>,
+    offer: &Offer,
+    at: Timestamp,
+) -> Result<HashMap<EventId, Taken>, Error> {
+    let events = match &offer.results {
+        Results::Single(_) => vec![EventId::NONE],
+        Results::Multi(events) => events.iter().map(|event| event.id).collect(),
+    };
+    let mut all = HashMap::new();
+    for counted in events.into_iter().flat_map(|event| Counted::all(offer, event)) {
+        let mut taken = Taken::default();
+        for period in Period::ALL {
+            taken.set(*period, recount(tx, &counted, period.start(at), at)?);
+        }
+        all.insert(counted.event, taken);
+    }
+    Ok(all)
+}
+
+/// What is kept of a result's limits in the periods that hold `at`, or would be if it were opened now. Writes and locks
+/// nothing.
+pub(crate) fn as_kept(
+    tx: &mut Tx<'_>,
+    offer: &Offer,
+    event: EventId,
+    at: Timestamp,
+) -> Result<Vec<Written>, Error> {
+    let mut kept = Vec::new();
+    for counted in Counted::all(offer, event) {
+        for period in Period::ALL {
+            let (key, start) = (key(&counted, *period, at), period.start(at));
+            let tally = match tx.query_one(&LOOK, &key)? {
+                Some(row) => Tally {
+                    conversions: row.int("conversions")?,
+                    revenue_micros: row.int("revenue_micros")?,
+                },
+                None => recount(tx, &counted, start, Timestamp::from_ms(i64::MAX))?,
+            };
+            let Counted { offer, event, .. } = counted;
+            kept.push(Written { offer, event, period: *period, start, tally, changed: at });
+        }
+    }
+    Ok(kept)
+}
+
+/// Keeps a tally as it was in another database, unless there is one already.
+pub(crate) fn keep(tx: &mut Tx<'_>, network: NetworkId, own: &Written) -> Result<(), Error> {
+    let params = [
+        own.offer.uuid().into(),
+        own.event.uuid().into(),
+        own.period.code().into(),
+        own.start.ms().into(),
+        network.uuid().into(),
+        own.tally.conversions.into(),
+        own.tally.revenue_micros.into(),
+        own.changed.ms().into(),
+    ];
+    tx.execute(&OPEN, &params).map(drop)
+}
+
+/// Opens the tallies of an offer's limits, so that clicks stop by a limit that is new and already reached.
+pub fn open_all(tx: &mut Tx<'_>, offer: &Offer, at: Timestamp) -> Result<(), Error> {
+    match &offer.results {
+        Results::Single(_) => of_result(tx, offer, EventId::NONE, at).map(drop),
+        Results::Multi(events) => {
+            events.iter().try_for_each(|event| of_result(tx, offer, event.id, at).map(drop))
+        }
+    }
 }
 
 /// Adds a conversion to the periods in which it was recorded (`by` 1), or takes it out again (`by` -1).
@@ -214,7 +299,7 @@ fn count(
     Ok(())
 }
 
-/// The tallies written after a time, oldest first.
+/// The tallies written at a time and after, oldest first.
 pub(crate) fn since(tx: &mut Tx<'_>, after: Timestamp, limit: i64) -> Result<Vec<Written>, Error> {
     let rows = tx.query(&SINCE, &[after.ms().into(), limit.into()])?;
     rows.iter()

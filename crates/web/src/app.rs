@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use store::Db;
 use store::bell::Bell;
 use store::live::Live;
+use visitor::Lookup;
 
 /// The server as requests see it.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub struct App {
     pub db: Db,
     /// The catalog and the members who completed, followed from the record.
     pub live: Arc<Live>,
+    /// Who visitors are, by their address and user agent.
+    pub visitors: Arc<Lookup>,
     /// The clock, fresh ids and random bits.
     pub ambient: Ambient,
     /// Rung after a write that makes deliveries.
@@ -39,6 +42,8 @@ impl fmt::Debug for App {
 pub struct Settings {
     /// Proxies whose `X-Forwarded-For` is believed. None: the peer is the client.
     pub proxies: Vec<IpNet>,
+    /// Within how many seconds a visitor who comes again to a link is not a new one.
+    pub repeat_window_s: u32,
     /// Free bytes of the disk that the record is on. May block for a moment: it is called off the async threads.
     pub free_bytes: Arc<dyn Fn() -> io::Result<u64> + Send + Sync>,
     /// With fewer free bytes the server says that it is not ready. 0 switches the check off.
@@ -48,10 +53,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// No proxies, 256 MiB of free disk, a lag of at most five seconds.
+    /// No proxies, visitors known for a day, 256 MiB of free disk, a lag of at most five seconds.
     pub fn new(free_bytes: impl Fn() -> io::Result<u64> + Send + Sync + 'static) -> Self {
         Self {
             proxies: Vec::new(),
+            repeat_window_s: 24 * 60 * 60,
             free_bytes: Arc::new(free_bytes),
             min_free_bytes: 256 * 1024 * 1024,
             max_lag_ms: 5_000,

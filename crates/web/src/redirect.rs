@@ -9,15 +9,17 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, USER_AGENT};
+use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, LOCATION, REFERRER_POLICY, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use domain::catalog::Catalog;
-use domain::click::{self, Click, Decision, Destined, Facts, Marks, Verdict};
+use domain::click::{self, Click, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::link::Link;
+use domain::test_mode;
 use domain::visit::{Param, Visit};
+use domain::visitor::Visitor;
 use http_body_util::Full;
 
 use crate::app::App;
@@ -75,33 +77,41 @@ fn look(app: &App, peer: IpAddr, head: &Parts) -> Option<Hit> {
     // The snapshot is borrowed, not locked, and let go of before anything waits.
     let catalog = app.live.catalog.load();
     let link = link(&catalog, head)?;
-    let visit = Visit::read(head.uri.query().unwrap_or_default());
-    let completed = |member: &str| app.live.member_completed(link, member);
-    let decision = click::decide(link, &visit, completed, now, &mut ());
+    let query = head.uri.query().unwrap_or_default();
+    let mut visit = Visit::read(query);
+    let is_test = test_mode::enter(&catalog, link, query, now, &mut visit);
 
-    let id = ClickId(app.ambient.new_id(now));
-    let ip = origin::client(peer, &head.headers, &app.settings.proxies);
+    let address = origin::client(peer, &head.headers, &app.settings.proxies);
     let user_agent = user_agent(&head.headers);
-    let random = (app.ambient.random)();
-    let destined = Destined { click: id, link, visit: &visit, ip, user_agent: &user_agent, random };
-    let (destination, mut marks) = destination(&decision, &destined);
-    let location = location(link, &destination)?;
-    if is_fetch_ahead(&head.headers) {
-        marks = marks.with(Marks::PREFETCH);
-    }
-
-    let parameter = parameter(decision.verdict, &visit);
-    let facts = Facts {
-        address: Some(ip),
-        user_agent: user_agent.into_owned(),
-        destination,
-        message: decision.message.into_owned(),
-        parameters: beside_the_ids(&visit),
+    let agent = app.visitors.agent(&user_agent);
+    let whereabouts = app.visitors.whereabouts(address);
+    let visitor = Visitor {
+        visit: &visit,
+        address,
+        whereabouts: &whereabouts,
+        agent: &agent,
+        languages: text(&head.headers, &ACCEPT_LANGUAGE),
+        now,
+        trusts_partner: link.offer.rules.trusts_partner_place,
     };
-    let given = |param| visit.given(param).map(str::to_owned);
-    let (pub_click_id, pub_member_id) = (given(Param::ClickId), given(Param::MemberId));
-    let verdict = decision.verdict;
-    let click = Click { id, link: link.id, verdict, marks, pub_click_id, pub_member_id, facts };
+    let decision = click::decide(link, &visitor, &*app.live, &mut ());
+
+    let mut marks = Marks::default();
+    for (holds, mark) in [
+        (is_test, Marks::TEST),
+        (is_fetch_ahead(&head.headers), Marks::PREFETCH),
+        (app.visitors.is_bot(address, &agent), Marks::BOT),
+    ] {
+        marks = if holds { marks.with(mark) } else { marks };
+    }
+    let (id, random) = (ClickId(app.ambient.new_id(now)), (app.ambient.random)());
+    let hit = click::Hit { id, link, visitor: &visitor, user_agent: &user_agent, random, marks };
+    let mut click = hit.decided(decision);
+    if app.live.sketches.has_seen(&click, app.settings.repeat_window_s) {
+        click.marks = click.marks.with(Marks::REPEAT);
+    }
+    let location = location(link, &click.facts.destination)?;
+    let parameter = parameter(click.verdict, &visit);
     Some(Hit { click, location, parameter })
 }
 
@@ -113,20 +123,6 @@ fn link<'c>(catalog: &'c Catalog, head: &Parts) -> Option<&'c Link> {
     (link.offer.network.id == network.id).then_some(link)
 }
 
-/// Where the visitor goes, empty for nowhere; and the mark for being sent to the fallback.
-fn destination(decision: &Decision, destined: &Destined<'_>) -> (String, Marks) {
-    let mut url = String::new();
-    if decision.verdict.sends_on() {
-        destined.expand_into(&mut url);
-    } else if decision.verdict.may_fall_back()
-        && let Some(fallback) = destined.link.offer.fallback()
-    {
-        url.push_str(fallback);
-        return (url, Marks::FELL_BACK);
-    }
-    (url, Marks::default())
-}
-
 /// The destination as a header. Saving an offer makes sure that it fits; a link that still leads nowhere sendable
 /// is no link.
 fn location(link: &Link, destination: &str) -> Option<HeaderValue> {
@@ -135,12 +131,6 @@ fn location(link: &Link, destination: &str) -> Option<HeaderValue> {
         tracing::error!(link = %link.id, "the stored destination does not fit into a header");
     }
     location
-}
-
-/// The parameters that are kept with the click but not looked up by.
-fn beside_the_ids(visit: &Visit<'_>) -> Vec<(Param, String)> {
-    let others = visit.entries().filter(|(param, _)| !matches!(param, Param::ClickId | Param::MemberId));
-    others.map(|(param, value)| (param, value.to_owned())).collect()
 }
 
 /// The parameter that whoever set the link up has to mend.
@@ -158,6 +148,7 @@ async fn record(app: &App, meter: &Meter, click: &Click) -> Result<(), store::Er
     let asked = Instant::now();
     store::click::append(&app.db, click)?.durable().await?;
     meter.click_durable(asked.elapsed());
+    app.live.sketches.learn(click);
     meter.click(click.verdict);
     Ok(())
 }
@@ -204,6 +195,11 @@ fn unrecorded(app: &App, head: &Parts, verdict: Verdict, message: &str) -> Respo
     let mut answer = fault.answer(&head.headers);
     answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(verdict.code()));
     answer
+}
+
+/// A header as text; empty when it is not there or is no text.
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// The user agent as text, cut to what is kept.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use domain::ambient::Ambient;
 use domain::catalog::Catalog;
-use domain::click::{self, Click, Decision, Destined, Facts, Marks};
+use domain::click::{self, Click, Hit, Marks};
+use domain::sketch::Sketch;
 use domain::id::{ClickId, NetworkId};
 use domain::time::{DAY_MS, HOUR_MS, Timestamp};
 use domain::visit::{Param, Visit};
@@ -26,6 +27,8 @@ pub(super) struct Setting {
     pub(super) campaigns: Vec<Campaign>,
     pub(super) catalog: Catalog,
     pub(super) network: NetworkId,
+    /// Who visitors are.
+    pub(super) visitors: Arc<visitor::Lookup>,
     /// The advertiser's postback token.
     pub(super) token: String,
 }
@@ -95,7 +98,7 @@ impl Pen {
         let mut waiting = Vec::new();
         for (at, campaign) in self.visits(setting, from, to) {
             self.report_until(tx, setting, at, &mut waiting)?;
-            let click = self.visit(tx, campaign, at)?;
+            let click = self.visit(tx, setting, campaign, at)?;
             if click.verdict.sends_on() {
                 self.outbox.plan(&mut self.rng, campaign, &click);
             }
@@ -161,22 +164,44 @@ impl Pen {
     }
 
     /// One hit, as the server takes it.
-    fn visit(&mut self, tx: &mut Tx<'_>, campaign: &Campaign, at: Timestamp) -> Result<Click, Error> {
+    fn visit(
+        &mut self,
+        tx: &mut Tx<'_>,
+        setting: &Setting,
+        campaign: &Campaign,
+        at: Timestamp,
+    ) -> Result<Click, Error> {
         let visitor = campaign.crowd.somebody(&mut self.rng);
         let query = self.query(campaign.crowd, &visitor, at);
         let (visit, link) = (Visit::read(&query), &campaign.link);
         let member = visit.given(Param::MemberId).unwrap_or_default();
-        let completed = conversion::member_completed(tx, link, member, at)?;
-        let decision = click::decide(link, &visit, |_| completed, at, &mut ());
-        let destined = Destined {
-            click: ClickId(past().new_id(at)),
-            link,
+        let standing = store::standing::Recorded {
+            completed: conversion::member_completed(tx, link, member, at)?,
+            // The demo's offers have room, and its partners' mistakes are others.
+            closed: None,
+            sketch: Sketch::default(),
+        };
+        let address = visitor.address;
+        let agent = setting.visitors.agent(visitor.user_agent);
+        let seen = domain::visitor::Visitor {
             visit: &visit,
-            ip: visitor.address,
+            address,
+            whereabouts: &setting.visitors.whereabouts(address),
+            agent: &agent,
+            languages: "",
+            now: at,
+            trusts_partner: link.offer.rules.trusts_partner_place,
+        };
+        let decision = click::decide(link, &seen, &standing, &mut ());
+        let hit = Hit {
+            id: ClickId(past().new_id(at)),
+            link,
+            visitor: &seen,
             user_agent: visitor.user_agent,
             random: self.rng.random(),
+            marks: Marks::default(),
         };
-        Ok(record(&destined, decision))
+        Ok(hit.decided(decision))
     }
 
     /// The parameters of a hit; now and then with one of the mistakes that real trackers make.
@@ -197,35 +222,6 @@ impl Pen {
 /// The clock and ids of the past.
 pub(super) fn past() -> Ambient {
     clock::past()
-}
-
-fn record(destined: &Destined<'_>, decision: Decision) -> Click {
-    let visit = destined.visit;
-    let (mut destination, mut marks) = (String::new(), Marks::default());
-    if decision.verdict.sends_on() {
-        destined.expand_into(&mut destination);
-    } else if let Some(fallback) = destined.link.offer.fallback().filter(|_| decision.verdict.may_fall_back())
-    {
-        destination.push_str(fallback);
-        marks = marks.with(Marks::FELL_BACK);
-    }
-    let given = |param| visit.given(param).map(str::to_owned);
-    let others = visit.entries().filter(|(param, _)| !matches!(param, Param::ClickId | Param::MemberId));
-    Click {
-        id: destined.click,
-        link: destined.link.id,
-        verdict: decision.verdict,
-        marks,
-        pub_click_id: given(Param::ClickId),
-        pub_member_id: given(Param::MemberId),
-        facts: Facts {
-            address: Some(destined.ip),
-            user_agent: destined.user_agent.to_owned(),
-            destination,
-            message: decision.message.into_owned(),
-            parameters: others.map(|(param, value)| (param, value.to_owned())).collect(),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Everything that is stored about one click, in the shape that `--json` writes.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use domain::catalog::Catalog;
 use domain::click::{self as rule, Click, Marks, Step, Verdict};
@@ -12,9 +13,11 @@ use domain::link::Link;
 use domain::money::Money;
 use domain::time::Timestamp;
 use domain::visit::{Param, Visit};
+use domain::visitor::{Agent, Visitor, Whereabouts};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 use store::inbound::Logged;
+use store::standing::Recorded;
 use store::{Error, Tx, conversion, delivery, inbound};
 
 /// The most requests that are told of one click.
@@ -301,14 +304,28 @@ fn owner(link: &Link) -> Owner {
 fn rules(tx: &mut Tx<'_>, link: &Link, click: &Click) -> Result<Rules, Error> {
     if click.verdict == Verdict::ParameterMalformed {
         let detail = click.facts.message.clone();
-        let steps = vec![Step { rule: "parameters readable", passed: false, detail }];
+        let steps = vec![Step { rule: "parameters readable".into(), passed: false, detail }];
         return Ok(Rules { verdict: click.verdict, agrees: true, steps });
     }
     let member = click.pub_member_id.as_deref().unwrap_or_default();
-    let completed = conversion::member_completed(tx, link, member, click.id.at())?;
-    let query = query(click);
+    let standing = Recorded::read(tx, link, member, click.id.at(), Some(click.id))?;
+    let (query, facts) = (query(click), &click.facts);
+    let visitor = Visitor {
+        visit: &Visit::read(&query),
+        address: facts.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        whereabouts: &Whereabouts { country: facts.country, region: facts.region.clone() },
+        agent: &Agent {
+            device: facts.device,
+            os: facts.os.clone(),
+            browser: facts.browser.clone(),
+            bot: click.marks.has(Marks::BOT),
+        },
+        languages: "",
+        now: click.id.at(),
+        trusts_partner: link.offer.rules.trusts_partner_place,
+    };
     let mut steps = Vec::new();
-    let decision = rule::decide(link, &Visit::read(&query), |_| completed, click.id.at(), &mut steps);
+    let decision = rule::decide(link, &visitor, &standing, &mut steps);
     Ok(Rules { verdict: decision.verdict, agrees: decision.verdict == click.verdict, steps })
 }
 

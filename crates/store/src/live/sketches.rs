@@ -1,0 +1,63 @@
+//! What each link's recent clicks looked like, in memory.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::click::Click;
+use domain::id::LinkId;
+use domain::sketch::{Seen, Sketch, click_hash, member_hash};
+
+/// The sketch of every link that was clicked. A click takes one lock that it shares with the clicks of a sixty-fourth
+/// of all links; what is done under it takes less than a microsecond.
+#[derive(Debug)]
+pub struct Sketches {
+    hasher: RandomState,
+    shards: Vec<Mutex<HashMap<LinkId, Sketch>>>,
+}
+
+const SHARDS: usize = 64;
+
+impl Default for Sketches {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl Sketches {
+    /// Learns a click that is recorded.
+    pub fn learn(&self, click: &Click) {
+        if let Some(seen) = click.seen() {
+            self.learn_seen(click.link, seen);
+        }
+    }
+
+    /// Learns one click of a link by its hashes.
+    pub(super) fn learn_seen(&self, link: LinkId, seen: Seen) {
+        self.shard(link).entry(link).or_default().learn(seen);
+    }
+
+    /// Whether this member id is on most of the link's recent clicks.
+    pub fn is_static(&self, link: LinkId, member: &str) -> bool {
+        self.shard(link).get(&link).is_some_and(|sketch| sketch.is_static(member_hash(member)))
+    }
+
+    /// Whether this click id came before on the link.
+    pub fn is_reused(&self, link: LinkId, click: &str) -> bool {
+        self.shard(link).get(&link).is_some_and(|sketch| sketch.is_reused(click_hash(click)))
+    }
+
+    /// Whether a click's visitor came to the link as the same member within the `window_s` seconds before.
+    pub fn has_seen(&self, click: &Click, window_s: u32) -> bool {
+        let known = |seen| {
+            self.shard(click.link).get(&click.link).is_some_and(|sketch| sketch.is_repeat(seen, window_s))
+        };
+        click.seen().is_some_and(known)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the low bits choose the shard")]
+    fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<LinkId, Sketch>> {
+        let at = self.hasher.hash_one(link) as usize % SHARDS;
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
