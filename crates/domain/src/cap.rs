@@ -31,6 +31,23 @@ pub struct Limit {
     pub most: i64,
 }
 
+impl Limit {
+    /// How much is used of it, in words.
+    fn told(&self, used: i64, currency: Currency) -> String {
+        let period = match self.period {
+            Period::Total => "in total".to_owned(),
+            period => format!("a {period}"),
+        };
+        let plain = |micros| Money { micros, currency }.plain();
+        match self.measure {
+            Measure::Conversions => format!("{used} of {} conversions {period}", self.most),
+            Measure::Revenue => {
+                format!("{} of {} {currency} revenue {period}", plain(used), plain(self.most))
+            }
+        }
+    }
+}
+
 /// What a period has taken so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
@@ -69,6 +86,11 @@ pub struct Exhausted {
 }
 
 impl Exhausted {
+    /// How much is used, in words.
+    pub fn told(&self, currency: Currency) -> String {
+        self.limit.told(self.used, currency)
+    }
+
     /// Why a conversion is rejected.
     pub const fn reason(&self) -> Reason {
         match self.limit.measure {
@@ -103,20 +125,10 @@ pub fn exhausted(limits: &[Limit], taken: &Taken, revenue_micros: i64, at: Times
     })
 }
 
-/// What is taken of each limit, in words: `12 of 50 conversions a day`, `3.50 of 100.00 revenue in total`.
-pub fn told(limits: &[Limit], taken: &Taken, currency: Currency) -> impl Iterator<Item = String> {
-    limits.iter().map(move |limit| {
-        let used = taken.of(limit.period).of(limit.measure);
-        let plain = |micros| Money { micros, currency }.plain();
-        let period = match limit.period {
-            Period::Total => "in total".to_owned(),
-            period => format!("a {period}"),
-        };
-        match limit.measure {
-            Measure::Conversions => format!("{used} of {} conversions {period}", limit.most),
-            Measure::Revenue => format!("{} of {} revenue {period}", plain(used), plain(limit.most)),
-        }
-    })
+/// What is taken of each limit, in words: `12 of 50 conversions a day`, `3.50 of 100.00 USD revenue in total`.
+pub fn told(limits: &[Limit], taken: &Taken, currency: Currency) -> Vec<String> {
+    let used = |limit: &Limit| taken.of(limit.period).of(limit.measure);
+    limits.iter().map(|limit| limit.told(used(limit), currency)).collect()
 }
 
 /// Whether a click still has a chance, before its conversion's revenue is known: a budget is open while anything of

@@ -421,9 +421,8 @@ fn no_room(
     let full = cap::exhausted(&terms.caps, &known.event_taken, counted, arrival.at)
         .or_else(|| cap::exhausted(&offer.rules.budgets, &known.offer_taken, counted, arrival.at));
     watch.rule("caps and budgets leave room", full.is_none(), || {
-        let caps = cap::told(&terms.caps, &known.event_taken, offer.currency);
-        let budgets = cap::told(&offer.rules.budgets, &known.offer_taken, offer.currency);
-        let all: Vec<String> = caps.chain(budgets).collect();
+        let mut all = cap::told(&terms.caps, &known.event_taken, offer.currency);
+        all.extend(cap::told(&offer.rules.budgets, &known.offer_taken, offer.currency));
         if all.is_empty() { "none are set".to_owned() } else { format!("taken: {}", all.join(", ")) }
     });
     full.as_ref().map(Exhausted::reason)

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::visit::Param;
 use crate::visitor::{Country, Device, Gender, Visitor};
 
+/// The most values of a rule that are told.
+const LISTED: usize = 20;
+
 codes! {
     /// Whether a rule lets in what it matches, or keeps it out.
     Mode, "targeting mode" {
@@ -168,7 +171,25 @@ impl Test {
         }
     }
 
-    fn found(&self, visitor: &Visitor<'_>) -> String {
+    /// What the rule matches, in words.
+    pub fn wanted(&self) -> String {
+        match self {
+            Self::Country(ones) => listed(ones),
+            Self::Region(ones) | Self::Os(ones) | Self::Browser(ones) | Self::Language(ones) => listed(ones),
+            Self::Device(ones) => listed(ones),
+            Self::Gender(ones) => listed(ones),
+            Self::Address(ones) => listed(ones),
+            Self::Age { from, to } => format!("{from} to {to}"),
+            Self::Time { zone, days, hours } => {
+                let any = |ones: &[i8]| if ones.is_empty() { "any".to_owned() } else { listed(ones) };
+                format!("weekday {}, hour {} in {zone}", any(days), any(hours))
+            }
+            Self::Sub { how, values, .. } => format!("what {how} {}", listed(values)),
+        }
+    }
+
+    /// What the visitor has of it; `unknown` when it cannot be told.
+    pub fn found(&self, visitor: &Visitor<'_>) -> String {
         let found = match self {
             Self::Country(_) => visitor.country().map(|own| own.to_string()),
             Self::Region(_) => visitor.region().map(str::to_owned),
@@ -198,6 +219,13 @@ impl Comparison {
             Self::Contains => own.contains(value),
         }
     }
+}
+
+/// The first ones of a list; it may have thousands.
+fn listed<T: std::fmt::Display>(ones: &[T]) -> String {
+    let shown: Vec<String> = ones.iter().take(LISTED).map(ToString::to_string).collect();
+    let more = ones.len().saturating_sub(LISTED);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
 fn any_case(ones: &[String], own: &str) -> bool {

@@ -74,13 +74,13 @@ fn room(tx: &mut Tx<'_>, link: &Link, at: Timestamp) -> Result<(Option<Exhausted
     let offer = &link.offer;
     let taken = tally::counted_before(tx, offer, at)?;
     let of = |event| taken.get(&event).copied().unwrap_or_default();
-    let mut told: Vec<String> = cap::told(&offer.rules.budgets, &of(EventId::NONE), offer.currency).collect();
+    let mut told = cap::told(&offer.rules.budgets, &of(EventId::NONE), offer.currency);
     match &offer.results {
         Results::Single(terms) => told.extend(cap::told(&terms.caps, &of(EventId::NONE), offer.currency)),
         Results::Multi(events) => {
             for event in events {
                 let own = cap::told(&event.terms.caps, &of(event.id), offer.currency);
-                told.extend(own.map(|text| format!("event {}: {text}", event.code)));
+                told.extend(own.iter().map(|text| format!("event {}: {text}", event.code)));
             }
         }
     }
