@@ -17,7 +17,7 @@ use delivery::guard::AllowRule;
 use ipnet::IpNet;
 use store::Target;
 
-pub(crate) use self::value::{Count, DatabaseUrl, Folder, List, LogFilter, LogFormat, PublicUrl};
+pub(crate) use self::value::{Count, DatabaseUrl, FileOrNone, Folder, List, LogFilter, LogFormat, PublicUrl};
 
 /// The defaults and the reference, as the repository has it.
 pub(crate) const DEFAULTS: &str = include_str!("../../../config.default.toml");
@@ -172,6 +172,10 @@ settings! {
     delivery_in_flight: Count<1, 10_000> = "COUNT",
     /// Partner postbacks under way at once to one endpoint
     delivery_per_endpoint: Count<1, 1_000> = "COUNT",
+    /// File in MaxMind DB format that tells countries from addresses
+    place_file: FileOrNone = "FILE",
+    /// File of address ranges that only bots have
+    bot_ranges_file: FileOrNone = "FILE",
     /// Threads that serve; 0 is one per core
     worker_threads: Count<0, 1024> = "COUNT",
     /// Whether /metrics is served

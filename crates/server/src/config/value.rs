@@ -1,6 +1,7 @@
 //! The kinds of values that settings have, each read from text (flags and environment) and from TOML, and shown
 //! without secrets.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -142,7 +143,7 @@ macro_rules! from_text {
     )+};
 }
 
-from_text!(Folder, DatabaseUrl, PublicUrl, LogFilter, LogFormat);
+from_text!(Folder, FileOrNone, DatabaseUrl, PublicUrl, LogFilter, LogFormat);
 
 /// A folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +167,31 @@ impl FromStr for Folder {
 impl fmt::Display for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.display().fmt(f)
+    }
+}
+
+/// A file, or empty for none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileOrNone(Option<PathBuf>);
+
+impl FileOrNone {
+    /// Its path, relative to the working folder unless absolute; none when empty.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+}
+
+impl FromStr for FileOrNone {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self((!text.is_empty()).then(|| text.into())))
+    }
+}
+
+impl fmt::Display for FileOrNone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_deref().unwrap_or(Path::new("")).display().fmt(f)
     }
 }
 
