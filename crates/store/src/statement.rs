@@ -6,7 +6,8 @@ use crate::value::Value;
 /// A named SQL statement, written once for both engines.
 ///
 /// Parameters are `?1`, `?2`, …; a fragment in braces stands for what the engines spell differently:
-/// `{blob}` `{without_rowid}` `{skip_locked}` `{for_update}` `{greatest}` `{least}`.
+/// `{blob}` `{without_rowid}` `{skip_locked}` `{for_update}` `{greatest}` `{least}`, and `{json}` behind a text that
+/// `->>` reads.
 /// `{greatest}(a, b)` and `{least}(a, b)` must not be given a null: the engines disagree about it.
 #[derive(Debug)]
 pub struct Statement {
@@ -63,6 +64,8 @@ pub struct Append {
     pub table: &'static str,
     /// Its columns in the order in which rows give them.
     pub columns: &'static [(&'static str, Column)],
+    /// What notes down which rows came, in their transaction.
+    listing: Option<&'static Statement>,
 }
 
 impl Append {
@@ -72,7 +75,32 @@ impl Append {
         table: &'static str,
         columns: &'static [(&'static str, Column)],
     ) -> Self {
-        Self { name, table, columns }
+        Self { name, table, columns, listing: None }
+    }
+
+    /// Runs `listing` once for each batch, in its transaction: with the lowest and the highest key, the number of rows,
+    /// and all keys one behind the other. The key is the first column, of 16 bytes.
+    #[must_use]
+    pub const fn listed_by(self, listing: &'static Statement) -> Self {
+        Self { listing: Some(listing), ..self }
+    }
+
+    /// The listing of these rows, if there is one to be made.
+    pub(crate) fn list<'r>(
+        &self,
+        rows: impl Iterator<Item = &'r Vec<Value>>,
+    ) -> Option<(&'static Statement, [Value; 4])> {
+        let listing = self.listing?;
+        let mut keys: Vec<&[u8]> = rows
+            .filter_map(|row| match row.first() {
+                Some(Value::Blob(key)) => Some(key.as_slice()),
+                _ => None,
+            })
+            .collect();
+        keys.sort_unstable();
+        let (first, last) = (*keys.first()?, *keys.last()?);
+        let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+        Some((listing, [first.into(), last.into(), count.into(), keys.concat().into()]))
     }
 
     /// Checks one row before it joins a batch, because a bad row would fail the whole batch.

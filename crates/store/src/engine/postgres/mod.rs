@@ -40,6 +40,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         "without_rowid" => Some(""),
         "greatest" => Some("greatest"),
         "least" => Some("least"),
+        "json" => Some("::json"),
         "skip_locked" => Some("for update skip locked"),
         "for_update" => Some("for update"),
         _ => None,

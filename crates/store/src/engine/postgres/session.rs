@@ -127,7 +127,11 @@ impl Verbs for Session<'_> {
     }
 
     fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
-        self.copy(append, rows)
+        self.copy(append, rows)?;
+        match append.list(rows.iter()) {
+            Some((listing, params)) => self.execute(listing, &params).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {

@@ -39,6 +39,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         "without_rowid" => Some("without rowid"),
         "greatest" => Some("max"),
         "least" => Some("min"),
+        "json" => Some(""),
         // There is one writer, so nothing needs locking.
         "skip_locked" | "for_update" => Some(""),
         _ => None,

@@ -75,6 +75,18 @@ impl<'c> Session<'c> {
         let prepared = self.bind(key, append.name, row)?;
         prepared.statement.raw_execute().map(drop).map_err(|error| classify(append.name, error))
     }
+
+    /// Notes down which rows were added.
+    pub(super) fn list<'r>(
+        &mut self,
+        append: &'static Append,
+        rows: impl Iterator<Item = &'r Vec<Value>>,
+    ) -> Result<(), Error> {
+        match append.list(rows) {
+            Some((listing, params)) => self.execute(listing, &params).map(drop),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Verbs for Session<'_> {
@@ -102,7 +114,8 @@ impl Verbs for Session<'_> {
     }
 
     fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
-        rows.iter().try_for_each(|row| self.insert(append, row))
+        rows.iter().try_for_each(|row| self.insert(append, row))?;
+        self.list(append, rows.iter())
     }
 
     fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {

@@ -111,6 +111,9 @@ impl Writer<'_> {
                 Err(error) => return Err(error),
             }
         }
+        let is_in = |place| !refused.iter().any(|(other, _)| *other == place);
+        let added = rows.iter().enumerate().filter(|(place, _)| is_in(*place)).map(|(_, row)| row);
+        self.session.list(self.append, added)?;
         Ok(refused)
     }
 

@@ -1,0 +1,212 @@
+//! The health of a link: what its clicks were judged, by quarters of an hour from the counts, and what its newest clicks
+//! carry, exactly, from the clicks themselves.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::click::Verdict;
+use domain::id::{ClickId, LinkId};
+use domain::report::{Clicks, QUARTER_MS};
+use domain::time::Timestamp;
+use uuid::Uuid;
+
+use crate::{Error, Row, Statement, Tx, Value};
+
+pub(crate) const ALL: &[&Statement] = &[&COUNTS, &NEWEST, &OF_VERDICT, &FIRST];
+
+static COUNTS: Statement = Statement::new(
+    "health.counts",
+    "select start_ms, verdict, cast(sum(hits) as bigint) as hits, cast(sum(counted) as bigint) as counted,
+         cast(sum(unique_clicks) as bigint) as unique_clicks, cast(sum(sent_on) as bigint) as sent_on,
+         cast(sum(bots) as bigint) as bots, cast(sum(prefetches) as bigint) as prefetches
+     from click_count where link_id = ?1 and start_ms >= ?2 and start_ms < ?3
+     group by start_ms, verdict order by start_ms, verdict",
+);
+
+/// What is in no count (marks 1, 2 and 4) says nothing about how the link is set up.
+static NEWEST: Statement = Statement::new(
+    "health.newest",
+    "select pub_click_id, pub_member_id from click
+     where click_id >= ?1 and click_id < ?2 and link_id = ?3 and (marks & 7) = 0 order by click_id desc limit ?4",
+);
+
+static OF_VERDICT: Statement = Statement::new(
+    "health.of_verdict",
+    "select click_id from click
+     where click_id >= ?1 and click_id < ?2 and link_id = ?3 and verdict = ?4 and (marks & 2) = 0
+     order by click_id desc limit ?5",
+);
+
+static FIRST: Statement = Statement::new(
+    "health.first",
+    "select click_id from click
+     where click_id >= ?1 and click_id < ?2 and link_id = ?3 and verdict = ?4 and (marks & 2) = 0
+     order by click_id limit 1",
+);
+
+/// How far back health can be asked for, in days.
+pub const MAX_DAYS: i64 = 90;
+/// Newest clicks that are looked at one by one.
+const NEWEST_CLICKS: usize = 2_000;
+/// Quarters of an hour in which they are looked for.
+const NEWEST_QUARTERS: usize = 500;
+/// Values that are named.
+const TOP: usize = 5;
+/// Clicks that are named of each verdict.
+const EXAMPLES: i64 = 3;
+
+/// A link's clicks from one moment until before another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// By verdict, in the order of the contract.
+    pub verdicts: Vec<Judged>,
+    /// By quarter and verdict, oldest first.
+    pub quarters: Vec<Quarter>,
+    /// The newest clicks.
+    pub newest: Newest,
+}
+
+/// The clicks of one verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How many.
+    pub clicks: Clicks,
+    /// The first of them.
+    pub first: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
+    /// The newest of them; none when they are no longer kept.
+    pub examples: Vec<ClickId>,
+}
+
+/// The clicks of one verdict in one quarter of an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarter {
+    /// Its first moment.
+    pub start: Timestamp,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How many.
+    pub clicks: Clicks,
+}
+
+/// What the newest clicks carry: exact, of so many clicks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Newest {
+    /// How many were looked at.
+    pub clicks: usize,
+    /// How many different member ids they carry.
+    pub members: usize,
+    /// How many different click ids.
+    pub click_ids: usize,
+    /// On how many both ids are the same: the partner has no member ids.
+    pub same: usize,
+    /// The most frequent member ids, with how many clicks carry them.
+    pub top_members: Vec<(String, usize)>,
+    /// The most frequent click ids.
+    pub top_click_ids: Vec<(String, usize)>,
+}
+
+/// The health of a link in a range of at most [`MAX_DAYS`] days.
+pub fn of_link(tx: &mut Tx<'_>, link: LinkId, from: Timestamp, until: Timestamp) -> Result<Health, Error> {
+    let params: [Value; 3] = [link.uuid().into(), from.ms().into(), until.ms().into()];
+    let quarters = tx.query(&COUNTS, &params)?.iter().map(quarter).collect::<Result<Vec<_>, Error>>()?;
+    let mut by_verdict: BTreeMap<Verdict, Vec<&Quarter>> = BTreeMap::new();
+    for one in quarters.iter().filter(|one| one.clicks.hits != 0) {
+        by_verdict.entry(one.verdict).or_default().push(one);
+    }
+    let verdicts = by_verdict.iter().map(|(verdict, own)| judged(tx, link, *verdict, own));
+    let verdicts = verdicts.collect::<Result<_, _>>()?;
+    let newest = newest(tx, link, &quarters)?;
+    Ok(Health { verdicts, quarters, newest })
+}
+
+fn quarter(row: &Row) -> Result<Quarter, Error> {
+    let number = row.int("verdict")?;
+    Ok(Quarter {
+        start: Timestamp::from_ms(row.int("start_ms")?),
+        verdict: Verdict::from_number(number)
+            .ok_or_else(|| row.unreadable("verdict", &number.to_string()))?,
+        clicks: crate::report::clicks(row)?,
+    })
+}
+
+/// The lowest id of a moment.
+fn id(at: Timestamp) -> Uuid {
+    crate::report::first_id(at)
+}
+
+fn judged(tx: &mut Tx<'_>, link: LinkId, verdict: Verdict, own: &[&Quarter]) -> Result<Judged, Error> {
+    let mut clicks = Clicks::default();
+    own.iter().for_each(|one| clicks.add(&one.clicks));
+    let (first, last) = match (own.first(), own.last()) {
+        (Some(first), Some(last)) => (first.start, last.start),
+        _ => (Timestamp::from_ms(0), Timestamp::from_ms(0)),
+    };
+    let of = |start: Timestamp| -> [Value; 4] {
+        let until = start.plus_ms(QUARTER_MS);
+        [id(start).into(), id(until).into(), link.uuid().into(), verdict.number().into()]
+    };
+    let earliest = tx.query_one(&FIRST, &of(first))?.map(|row| row.uuid("click_id")).transpose()?;
+    let newest = tx.query(&OF_VERDICT, &[&of(last)[..], &[EXAMPLES.into()]].concat())?;
+    let examples = newest.iter().map(|row| row.uuid("click_id").map(ClickId));
+    let examples: Vec<ClickId> = examples.collect::<Result<_, _>>()?;
+    Ok(Judged {
+        verdict,
+        clicks,
+        // Of clicks that are no longer kept the quarter is known.
+        first: earliest.map_or(first, |id| ClickId(id).at()),
+        last: examples.first().map_or(last, |id| id.at()),
+        examples,
+    })
+}
+
+/// The newest clicks, found by the quarters that have some.
+fn newest(tx: &mut Tx<'_>, link: LinkId, quarters: &[Quarter]) -> Result<Newest, Error> {
+    let mut starts: Vec<Timestamp> =
+        quarters.iter().filter(|one| one.clicks.counted > 0).map(|one| one.start).collect();
+    starts.dedup();
+    let (mut members, mut click_ids) = (Values::default(), Values::default());
+    let mut newest = Newest::default();
+    for start in starts.into_iter().rev().take(NEWEST_QUARTERS) {
+        let room = NEWEST_CLICKS - newest.clicks;
+        if room == 0 {
+            break;
+        }
+        let until = start.plus_ms(QUARTER_MS);
+        let limit = i64::try_from(room).unwrap_or(i64::MAX);
+        let params: [Value; 4] = [id(start).into(), id(until).into(), link.uuid().into(), limit.into()];
+        for row in tx.query(&NEWEST, &params)? {
+            let (click, member) = (row.opt_text("pub_click_id")?, row.opt_text("pub_member_id")?);
+            newest.clicks += 1;
+            newest.same += usize::from(click.is_some() && click == member);
+            members.add(member);
+            click_ids.add(click);
+        }
+    }
+    (newest.members, newest.top_members) = members.told();
+    (newest.click_ids, newest.top_click_ids) = click_ids.told();
+    Ok(newest)
+}
+
+/// How often each value came.
+#[derive(Default)]
+struct Values(HashMap<String, usize>);
+
+impl Values {
+    fn add(&mut self, value: Option<String>) {
+        if let Some(value) = value {
+            *self.0.entry(value).or_default() += 1;
+        }
+    }
+
+    /// How many different ones there are, and the most frequent.
+    fn told(self) -> (usize, Vec<(String, usize)>) {
+        let different = self.0.len();
+        let mut all: Vec<(String, usize)> = self.0.into_iter().collect();
+        all.sort_unstable_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
+        all.truncate(TOP);
+        (different, all)
+    }
+}

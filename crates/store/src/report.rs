@@ -1,0 +1,140 @@
+//! Counts by quarters of an hour, and the reports made of them.
+//!
+//! # Why a count is exact
+//!
+//! Clicks are keyed by the time inside their id, and nothing commits in that order: a batch waits in a queue, several
+//! nodes write at once, a process stands still between deciding and writing, a clock is behind, and history is written
+//! long after it happened. No line drawn through the ids, however late, has every row that will ever come before it.
+//! So the watermark is not drawn through time. Each batch of clicks writes, **in its own transaction**, one line of
+//! `click_arrival` that names its clicks; [`count`] takes lines away and moves the counts **in one transaction**:
+//!
+//! - A click is durable if and only if its line is: they are one transaction. So no click comes without a line.
+//! - A line is gone if and only if its clicks are in the counts: they are one transaction, and it goes on only when its
+//!   `delete` found each line that it had read. Of two processes that read the same line one finds it gone, and
+//!   everything that it did is undone. So a click is counted once, whoever dies when.
+//! - No order of ids, commits, clocks or transaction numbers is used, so none can be wrong. A backup holds lines and
+//!   counts of one moment; restored, also on the other engine, it goes on from there.
+//!
+//! What is counted is everything but the lines: that is the watermark, and [`as_of`] its time, the earliest click that
+//! waits. Conversions need no list: each line of a conversion's history, written in the conversion's transaction, waits
+//! in the same way (`conversion_change.counted`), and adds its status and takes the one before it away. Sums do not
+//! depend on the order of their terms, so neither does this one.
+//!
+//! The counts do not move in the conversion's own transaction, as caps must: on PostgreSQL all conversions of a link would
+//! then wait for each other's commit.
+
+mod ask;
+mod audit;
+mod count;
+mod recount;
+mod scan;
+
+use std::collections::BTreeMap;
+
+use domain::id::{ClickId, EventId, LinkId, NetworkId};
+use domain::report::Clicks;
+use domain::time::Timestamp;
+use uuid::{Builder, Uuid};
+
+use crate::{Error, Row, Tx};
+
+pub use self::ask::{AskError, ask};
+pub use self::audit::{
+    Difference, Extent, audit_deliveries, audit_quarter, audit_tallies, extent, next_busy,
+};
+pub use self::count::{Counted, as_of, count};
+pub use self::recount::{recount_quarter, recount_step};
+
+pub(crate) use self::ask::ALL as ASKED;
+pub(crate) use self::audit::ALL as AUDITED;
+pub(crate) use self::count::{ALL as COUNTED, ARRIVED};
+pub(crate) use self::recount::ALL as RECOUNTED;
+pub(crate) use self::scan::ALL as SCANNED;
+
+/// Where a click is counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct ClickKey {
+    network: NetworkId,
+    start: Timestamp,
+    link: LinkId,
+    verdict: i64,
+    country: String,
+    device: String,
+    os: String,
+}
+
+/// Where a conversion is counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct ConversionKey {
+    network: NetworkId,
+    start: Timestamp,
+    link: LinkId,
+    event: EventId,
+    status: String,
+    reason: String,
+    currency: String,
+}
+
+/// Conversions with what they are worth, paid or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Worth {
+    conversions: i64,
+    revenue_micros: i64,
+    payout_micros: i64,
+}
+
+impl Worth {
+    fn add(&mut self, other: Self, sign: i64) {
+        self.conversions += sign * other.conversions;
+        self.revenue_micros += sign * other.revenue_micros;
+        self.payout_micros += sign * other.payout_micros;
+    }
+}
+
+type ClickCounts = BTreeMap<ClickKey, Clicks>;
+type ConversionCounts = BTreeMap<ConversionKey, Worth>;
+
+/// The lowest id that a click of this moment can have: ids from it on are not earlier.
+pub(crate) fn first_id(at: Timestamp) -> Uuid {
+    let ms = u64::try_from(at.ms()).unwrap_or(0);
+    let low = Builder::from_unix_timestamp_millis(ms, &[0; 10]).into_uuid().into_bytes();
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&low[..6]);
+    Uuid::from_bytes(bytes)
+}
+
+pub(crate) fn clicks(row: &Row) -> Result<Clicks, Error> {
+    Ok(Clicks {
+        hits: row.int("hits")?,
+        counted: row.int("counted")?,
+        unique: row.int("unique_clicks")?,
+        sent_on: row.int("sent_on")?,
+        bots: row.int("bots")?,
+        prefetches: row.int("prefetches")?,
+    })
+}
+
+fn worth(row: &Row) -> Result<Worth, Error> {
+    Ok(Worth {
+        conversions: row.int("conversions")?,
+        revenue_micros: row.int("revenue_micros")?,
+        payout_micros: row.int("payout_micros")?,
+    })
+}
+
+/// Every id of an arrival line.
+fn ids(line: &Row) -> Result<Vec<ClickId>, Error> {
+    let bytes = line.blob("click_ids")?;
+    let ids = bytes.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok());
+    Ok(ids.map(ClickId).collect())
+}
+
+/// Reads page after page until one is not full.
+fn pages(
+    tx: &mut Tx<'_>,
+    limit: usize,
+    mut page: impl FnMut(&mut Tx<'_>) -> Result<usize, Error>,
+) -> Result<(), Error> {
+    while page(tx)? >= limit {}
+    Ok(())
+}
