@@ -459,6 +459,10 @@ fn initial(terms: &Terms, asked: Option<Status>, at: Timestamp) -> (Status, Opti
 pub fn waited(wait: Wait, came: bool, terms: &Terms, at: Timestamp) -> Change {
     match (wait.what, came) {
         (Waiting::Approval, _) => Change { to: Status::Success, reason: None, waits: None },
+        // It came first, so by any clock it was not late enough behind the other.
+        (Waiting::Predecessor, true) if terms.order.after_previous_ms > 0 => {
+            Change { to: Status::Rejected, reason: Some(Reason::TooFast), waits: None }
+        }
         (Waiting::Predecessor, true) => {
             let (to, waits) = initial(terms, None, at);
             Change { to, reason: None, waits }
