@@ -17,7 +17,7 @@ use store::{Db, Options, Target};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use visitor::Lookup;
+use visitor::{Lookup, Sources};
 
 use crate::clock;
 use crate::config::{Effective, Settings};
@@ -93,6 +93,16 @@ pub(crate) struct Running {
     _lock: Option<File>,
 }
 
+/// What tells who visits, from the files that the settings name.
+pub(crate) fn visitors(settings: &Settings) -> Result<Lookup, Failure> {
+    let sources = Sources {
+        place_file: settings.place_file.path().map(Path::to_owned),
+        tor_folder: Some(visitor::TOR_FOLDER.into()),
+        bot_ranges_file: settings.bot_ranges_file.path().map(Path::to_owned),
+    };
+    Lookup::load(sources).map_err(Failure::new)
+}
+
 /// Starts a server: when this returns, it answers.
 pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let settings = &effective.settings;
@@ -107,7 +117,8 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let bell = Bell::default();
     let loaded = Follower::load(db.clone(), Arc::clone(&live)).await;
     let follower = loaded.map_err(|error| database_failure(error, &effective.target))?;
-    let visitors = Arc::new(Lookup::default());
+    let visitors = Arc::new(visitors(settings)?);
+    tracing::info!("{}", visitors.about(clock::ambient().now()));
     let worker = worker(settings, &db, &bell)?;
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().map_err(Failure::new)?;
