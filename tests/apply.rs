@@ -519,11 +519,20 @@ fn a_file_that_is_no_text_is_refused() {
 #[test]
 fn the_reference_names_every_key() {
     let engine = Engine::sqlite();
-    for noun in ["network", "advertiser", "partner", "offer", "offer.event", "link", "postback", "user"] {
-        let header = if noun == "offer.event" {
-            "[[offer]]\ntype = \"MultiEvent\"\n[[offer.event]]"
-        } else {
-            &format!("[[{noun}]]")
+    for noun in [
+        "network",
+        "advertiser",
+        "partner",
+        "offer",
+        "offer.event",
+        "offer.change",
+        "link",
+        "postback",
+        "user",
+    ] {
+        let header = match noun.split_once('.') {
+            None => format!("[[{noun}]]"),
+            Some((offer, _)) => format!("[[{offer}]]\ntype = \"MultiEvent\"\n[[{noun}]]"),
         };
         let ran = apply(&engine, &format!("{header}\nzzzzzzzzzzzzzzzzzzzz = 1\n"), &[]);
         let (_, known) = ran.stderr.split_once("known are: ").unwrap_or_else(|| panic!("{ran:?}"));

@@ -16,9 +16,11 @@ create table offer_change (
     at_ms bigint not null,
     actor text not null,
     created_ms bigint not null,
+    told_ms bigint,
     check ((field = 'status') = (status is not null) and (field = 'status') = (value is null))
 );
 create index offer_change_by_offer on offer_change (offer_id, at_ms);
+create index offer_change_untold on offer_change (at_ms) where told_ms is null;
 
 -- What a result (event), or a whole offer (event of zeros), has taken in a period. Kept only where a limit stands,
 -- and moved in the conversion's own transaction.

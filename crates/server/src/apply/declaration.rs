@@ -8,7 +8,7 @@ use super::fault::{Faults, Sound};
 use super::fields::{At, Fields};
 use super::{advertiser, link, network, offer, partner, postback, user, value};
 
-/// The most things that one file may declare, events counted.
+/// The most things that one file may declare; events, changes and rules are counted.
 const MAX_THINGS: usize = 10_000;
 
 /// The kinds of things, in the order in which they need each other.
@@ -111,7 +111,9 @@ fn each<'d, B>(
     noun: Noun,
     read: impl FnMut(Fields<'d>) -> Sound<Declared<B>>,
 ) -> Vec<Declared<B>> {
-    let tables = top.tables(noun.word(), |number| format!("{noun} number {number}")).unwrap_or_default();
+    let like = format!("[[{noun}]], once for each");
+    let tables =
+        top.tables(noun.word(), &like, |number| format!("{noun} number {number}")).unwrap_or_default();
     tables.into_iter().map(read).filter_map(Result::ok).collect()
 }
 

@@ -131,14 +131,27 @@ impl<'d> Fields<'d> {
         sound.map(|()| all)
     }
 
-    /// The tables of a `[[key]]` list, none when absent. Each is subject to `subject` until it is named.
+    /// The table under `key`, like `like`; none when absent.
+    pub(crate) fn table(&mut self, key: &'static str, like: &str) -> Sound<Option<Fields<'d>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let at = value.span().start;
+        let Some(table) = value.get_ref().as_table() else {
+            let found = kind(value.get_ref());
+            return Err(self.fault(at, format!("{key}: a table like {like} is needed, not {found}")));
+        };
+        Ok(Some(Fields::new(self.faults, table, at, format!("{} {key}", self.subject))))
+    }
+
+    /// The tables of a list, which is written like `like`; none when absent. Each is subject to `subject` until it is
+    /// named.
     pub(crate) fn tables(
         &mut self,
         key: &'static str,
+        like: &str,
         subject: impl Fn(usize) -> String,
     ) -> Sound<Vec<Fields<'d>>> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };
-        let wrong = |at| self.faults.fault(at, format!("write [[{key}]], once for each"));
+        let wrong = |at| self.faults.fault(at, format!("write {like}"));
         let list = value.get_ref().as_array().ok_or_else(|| wrong(value.span().start))?;
         let mut tables = Vec::with_capacity(list.len());
         for (element, number) in list.iter().zip(1..) {

@@ -5,6 +5,8 @@
 //! stays.
 
 mod advertiser;
+mod cap;
+mod change;
 mod command;
 mod declaration;
 mod fault;
@@ -16,8 +18,12 @@ mod partner;
 mod plan;
 mod postback;
 mod report;
+mod rules;
 mod secret;
+mod sequence;
 mod stored;
+mod targeting;
+mod terms;
 mod user;
 mod value;
 mod write;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use domain::click::{Destination, DestinationMacro};
 use domain::id::{EventId, OfferId};
-use domain::money::{Currency, Money, Rate};
+use domain::money::Currency;
 use domain::network::Network;
-use domain::offer::{Approval, ConversionKind, Event, Offer, OfferKind, OfferStatus, Results, Terms};
+use domain::offer::{ConversionKind, Event, Offer, OfferKind, OfferStatus, Results, Rules, Terms};
 use domain::time::{DAY_MS, Timestamp};
 use store::offer::{MAX_EVENTS, Texts};
 
@@ -15,7 +15,7 @@ use super::declaration::{Declared, Noun};
 use super::fault::Sound;
 use super::fields::{At, Fields};
 use super::plan::{Field, Planner, Step, Write};
-use super::value;
+use super::{change, rules, sequence, terms, value};
 
 /// What the file says of an offer.
 #[derive(Debug)]
@@ -32,7 +32,9 @@ pub(crate) struct Body {
     launches: Option<Timestamp>,
     expires: Option<Timestamp>,
     attribution_window_ms: i64,
+    rules: Rules,
     results: Declaring,
+    changes: Vec<change::Declared>,
 }
 
 /// What the offer pays for, before its events have ids.
@@ -47,10 +49,9 @@ struct DeclaredEvent {
     code: String,
     name: Option<String>,
     terms: Terms,
+    /// Where its sequence number stands.
+    sequence_at: usize,
 }
-
-/// The keys that stand on a single-event offer, or on each event of a multi-event offer.
-const TERMS: [&str; 6] = ["revenue", "payout", "reward_points", "approval", "pending_days", "repeats"];
 
 /// How long after a click a conversion counts, when the file does not say.
 const DEFAULT_WINDOW_MS: i64 = 30 * DAY_MS;
@@ -75,9 +76,12 @@ fn body(fields: &mut Fields<'_>) -> Sound<Body> {
     });
     let fallback_url = fields.optional("fallback_url", value::plain_url);
     let window = fields.optional("attribution_window", value::window);
+    let window_ms = window.map(|window| window.unwrap_or(DEFAULT_WINDOW_MS));
     let life = life(fields);
+    let rules = rules::read(fields, window_ms.unwrap_or(i64::MAX));
     let kind = kind.map(|kind| kind.unwrap_or(OfferKind::SingleEvent));
     let conversion_kind = conversion_kind.map(|kind| kind.unwrap_or(ConversionKind::FlatRate));
+    let changes = change::read(fields, kind, conversion_kind);
     let results = results(fields, kind, conversion_kind);
     let (launches, expires) = life?;
     Ok(Body {
@@ -95,8 +99,10 @@ fn body(fields: &mut Fields<'_>) -> Sound<Body> {
         fallback_url: fallback_url?,
         launches,
         expires,
-        attribution_window_ms: window?.unwrap_or(DEFAULT_WINDOW_MS),
+        attribution_window_ms: window_ms?,
+        rules: rules?,
         results: results?,
+        changes: changes?,
     })
 }
 
@@ -118,11 +124,14 @@ fn results(
     conversion_kind: Sound<ConversionKind>,
 ) -> Sound<Declaring> {
     let subject = fields.subject().to_owned();
-    let events = fields.tables("event", |number| format!("{subject} event number {number}"));
-    fields.know(&TERMS);
+    let like = "[[offer.event]], once for each";
+    let events = fields.tables("event", like, |number| format!("{subject} event number {number}"));
+    fields.know(&terms::KEYS);
     let (kind, conversion_kind, events) = (kind?, conversion_kind?, events?);
     match kind {
-        OfferKind::SingleEvent if events.is_empty() => terms(fields, conversion_kind).map(Declaring::Single),
+        OfferKind::SingleEvent if events.is_empty() => {
+            terms::read(fields, conversion_kind).map(Declaring::Single)
+        }
         OfferKind::SingleEvent => {
             let why = "a SingleEvent offer has no events; remove them, or set type = \"MultiEvent\"";
             Err(fields.fault(fields.at("event"), why))
@@ -138,7 +147,7 @@ fn multi(
     conversion_kind: ConversionKind,
 ) -> Sound<Declaring> {
     let mut sound = Ok(());
-    for key in TERMS.into_iter().filter(|key| fields.has(key)) {
+    for key in terms::KEYS.into_iter().filter(|key| fields.has(key)) {
         let why = format!("{key}: stands on each [[offer.event]] of a MultiEvent offer, not on the offer");
         sound = Err(fields.fault(fields.at(key), why));
     }
@@ -170,48 +179,11 @@ fn one_event(event: &mut Fields<'_>, subject: &str, conversion_kind: ConversionK
         event.named(format!("{subject} event \"{code}\""));
     }
     let name = event.optional("name", value::name);
-    let terms = terms(event, conversion_kind);
+    let terms = terms::read(event, conversion_kind);
+    let order = sequence::read(event);
     event.finish()?;
-    Ok(DeclaredEvent { code: code?, name: name?, terms: terms? })
-}
-
-fn terms(fields: &mut Fields<'_>, conversion_kind: ConversionKind) -> Sound<Terms> {
-    let revenue = rate(fields, "revenue", conversion_kind);
-    let payout = rate(fields, "payout", conversion_kind);
-    let reward_points = fields.optional("reward_points", |given| value::whole(given, &(0..=1_000_000_000)));
-    let approval = fields.optional("approval", value::code);
-    let pending_days = fields.optional("pending_days", |given| value::whole(given, &(0..=3_650)));
-    let repeats = fields.optional("repeats", value::flag);
-    let (revenue, payout) = (revenue?, payout?);
-    let loses = match (revenue, payout) {
-        (Rate::Flat(revenue), Rate::Flat(payout)) => payout > revenue,
-        (Rate::Share(revenue), Rate::Share(payout)) => payout > revenue,
-        _ => false,
-    };
-    if loses {
-        fields.warn(fields.at("payout"), "payout: is greater than revenue, so each conversion loses money");
-    }
-    Ok(Terms {
-        revenue,
-        payout,
-        reward_points: reward_points?.unwrap_or(0),
-        approval: approval?.unwrap_or(Approval::Automatic),
-        pending_days: pending_days?.unwrap_or(0),
-        repeats: repeats?.unwrap_or(false),
-    })
-}
-
-fn rate(fields: &mut Fields<'_>, key: &'static str, conversion_kind: ConversionKind) -> Sound<Rate> {
-    fields.required(key, |given| match (value::rate(given)?, conversion_kind) {
-        (Rate::Flat(_), ConversionKind::RevShare) => {
-            Err("a RevShare offer pays a share like \"12.5%\"".to_owned())
-        }
-        (Rate::Share(_), ConversionKind::FlatRate) => Err(
-            "a FlatRate offer pays an amount like \"1.20\"; for a share set conversion_type = \"RevShare\""
-                .to_owned(),
-        ),
-        (rate, _) => Ok(rate),
-    })
+    let At { at: sequence_at, value: order } = order?;
+    Ok(DeclaredEvent { code: code?, name: name?, terms: Terms { order, ..terms? }, sequence_at })
 }
 
 pub(crate) fn plan(
@@ -229,38 +201,53 @@ pub(crate) fn plan(
         check_change(planner, &subject, name.at, &body, currency, old)?;
     }
     let advertiser = advertiser?;
-    let offer = Arc::new(Offer {
+    let left: Vec<Event> = old.iter().flat_map(|old| left_out(&body.results, old)).cloned().collect();
+    check_sequence(planner, &subject, &body.results, &left)?;
+    let before = old.as_ref().map(|old| change::Before {
+        offer: old,
+        left: left.iter().map(|event| event.id).collect(),
+        keeps_status: body.status.is_none(),
+    });
+    let mut offer = Offer {
         id: old.as_ref().map_or_else(|| OfferId(planner.new_id()), |old| old.id),
         network: Arc::clone(network),
         advertiser,
         slug: slug.to_owned(),
         name: body.name.unwrap_or_else(|| slug.to_owned()),
         // People change it while the network runs; a file that does not name it leaves it.
-        status: body.status.or(old.as_ref().map(|old| old.status)).unwrap_or(OfferStatus::Active),
+        status: body.status.unwrap_or(OfferStatus::Active),
         launches: body.launches,
         expires: body.expires,
         currency,
         conversion_kind: body.conversion_kind.value,
-        results: with_ids(planner, body.results, old.as_deref()),
+        results: with_ids(planner, body.results, left.clone(), old.as_deref()),
         destination: body.destination,
         fallback_url: body.fallback_url,
         attribution_window_ms: body.attribution_window_ms,
-    });
-    planner.offers.put(network.id, slug, Arc::clone(&offer));
+        rules: body.rules,
+        changes: Vec::new(),
+    };
+    let place = At { at: name.at, value: subject.as_str() };
+    let schedule = change::plan(planner, &place, &body.changes, &mut offer, before.as_ref())?;
+    let record = Arc::new(offer);
+    planner.offers.put(network.id, slug, Arc::clone(&record));
+    let now = planner.at();
     let before = old.map(|old| {
         let texts = planner.stored.texts.get(&old.id).cloned().unwrap_or_default();
-        fields(&old, &texts)
+        fields(&old, &texts, now)
     });
-    let after = fields(&offer, &body.texts);
-    let id = offer.id.uuid();
-    planner.step(Step::new(
-        (Noun::Offer, slug),
-        network,
-        id,
-        (before, after),
-        Write::Offer(offer, body.texts),
-    ));
+    let after = fields(&record, &body.texts, now);
+    let id = record.id.uuid();
+    let write = Write::Offer { record, texts: body.texts, schedule };
+    planner.step(Step::new((Noun::Offer, slug), network, id, (before, after), write));
     Ok(())
+}
+
+fn check_sequence(planner: &Planner<'_>, subject: &str, results: &Declaring, left: &[Event]) -> Sound<()> {
+    let Declaring::Multi(events) = results else { return Ok(()) };
+    let order = |event: &DeclaredEvent| At { at: event.sequence_at, value: event.terms.order };
+    let declared: Vec<_> = events.iter().map(|event| (event.code.as_str(), order(event))).collect();
+    sequence::check(planner, subject, &declared, left)
 }
 
 /// What may not change, because recorded conversions or events outside the file depend on it.
@@ -307,9 +294,7 @@ fn left_out<'o>(results: &Declaring, old: &'o Offer) -> Vec<&'o Event> {
 }
 
 /// Events keep their ids; those that the file does not name stay behind the others.
-fn with_ids(planner: &Planner<'_>, results: Declaring, old: Option<&Offer>) -> Results {
-    let left: Vec<Event> =
-        old.map(|old| left_out(&results, old).into_iter().cloned().collect()).unwrap_or_default();
+fn with_ids(planner: &Planner<'_>, results: Declaring, left: Vec<Event>, old: Option<&Offer>) -> Results {
     let known = |code: &str| old.and_then(|old| old.event(code)).map(|event| event.id);
     match results {
         Declaring::Single(terms) => Results::Single(terms),
@@ -325,14 +310,15 @@ fn with_ids(planner: &Planner<'_>, results: Declaring, old: Option<&Offer>) -> R
     }
 }
 
-fn fields(offer: &Offer, texts: &Texts) -> Vec<Field> {
+/// An offer as it is now, and what is planned for it.
+fn fields(offer: &Offer, texts: &Texts, now: Timestamp) -> Vec<Field> {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let mut fields = vec![
         Field::new("advertiser", &offer.advertiser.slug),
         Field::new("name", &offer.name),
         Field::maybe("headline", given(&texts.headline)),
         Field::maybe("description", given(&texts.description)),
-        Field::new("status", offer.status),
+        Field::new("status", offer.status_at(now)),
         Field::new("type", offer.kind()),
         Field::new("conversion_type", offer.conversion_kind),
         Field::new("currency", offer.currency),
@@ -340,38 +326,24 @@ fn fields(offer: &Offer, texts: &Texts) -> Vec<Field> {
         Field::maybe("fallback_url", offer.fallback_url.as_ref()),
         Field::maybe("launch", offer.launches),
         Field::maybe("expiry", offer.expires),
-        Field::new("attribution_window", value::window_text(offer.attribution_window_ms)),
+        Field::new("attribution_window", value::length_text(offer.attribution_window_ms)),
     ];
+    fields.extend(rules::fields(&offer.rules, offer.currency));
+    let of_now = |event, terms| offer.terms_at(event, terms, now);
     match &offer.results {
-        Results::Single(terms) => terms_fields(&mut fields, "", terms, offer.currency),
+        Results::Single(terms) => {
+            terms::fields(&mut fields, "", &of_now(EventId::NONE, terms), offer.currency);
+        }
         Results::Multi(events) => {
             let codes: Vec<&str> = events.iter().map(|event| event.code.as_str()).collect();
             fields.push(Field::new("events", codes.join(", ")));
             for event in events {
                 let prefix = format!("event.{}.", event.code);
                 fields.push(Field::new(format!("{prefix}name"), &event.name));
-                terms_fields(&mut fields, &prefix, &event.terms, offer.currency);
+                terms::fields(&mut fields, &prefix, &of_now(event.id, &event.terms), offer.currency);
             }
         }
     }
+    fields.extend(change::fields(offer, now));
     fields
-}
-
-fn terms_fields(fields: &mut Vec<Field>, prefix: &str, terms: &Terms, currency: Currency) {
-    fields.extend([
-        Field::new(format!("{prefix}revenue"), rate_text(terms.revenue, currency)),
-        Field::new(format!("{prefix}payout"), rate_text(terms.payout, currency)),
-        Field::new(format!("{prefix}reward_points"), terms.reward_points),
-        Field::new(format!("{prefix}approval"), terms.approval),
-        Field::new(format!("{prefix}pending_days"), terms.pending_days),
-        Field::new(format!("{prefix}repeats"), terms.repeats),
-    ]);
-}
-
-/// A rate as the file writes it.
-fn rate_text(rate: Rate, currency: Currency) -> String {
-    match rate {
-        Rate::Flat(micros) => Money { micros, currency }.plain(),
-        Rate::Share(share) => share.to_string().replace(' ', ""),
-    }
 }

@@ -22,6 +22,7 @@ use serde::Serialize;
 use store::offer::Texts;
 use uuid::Uuid;
 
+use super::change::Schedule;
 use super::declaration::{Declaration, Declared, Noun};
 use super::fault::{Faults, Sound, Told};
 use super::fields::At;
@@ -96,8 +97,15 @@ pub(crate) enum Write {
         /// Whether the secret before the newest ends.
         end_old: bool,
     },
-    /// An offer with its texts.
-    Offer(Arc<Offer>, Texts),
+    /// An offer with its texts and what becomes of its changes.
+    Offer {
+        /// It.
+        record: Arc<Offer>,
+        /// Its texts.
+        texts: Texts,
+        /// Its changes.
+        schedule: Schedule,
+    },
     /// A link.
     Link(Arc<Link>),
     /// A postback setting.

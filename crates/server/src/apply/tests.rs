@@ -28,8 +28,14 @@ fn lengths_of_time_are_read_and_written_alike() {
     ];
     for (text, ms, written) in cases {
         assert_eq!(read(text, value::window), Ok(ms), "{text}");
-        assert_eq!(value::window_text(ms), written);
+        assert_eq!(value::length_text(ms), written);
     }
+    assert_eq!(read("\"90s\"", value::delay), Ok(90_000));
+    assert_eq!(
+        (value::length_text(90_000), value::length_text(120_000)),
+        ("90s".to_owned(), "2m".to_owned())
+    );
+    assert!(read("\"0s\"", value::delay).is_err());
     for text in [
         "\"\"",
         "\"d\"",

@@ -9,7 +9,7 @@ use domain::click::Destination;
 use domain::money::{Currency, Percent, Rate, parse_micros};
 use domain::query::has_control;
 use domain::secret::SecretHash;
-use domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
+use domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timestamp};
 use ipnet::IpNet;
 use toml::de::DeValue;
 use url::Url;
@@ -20,14 +20,17 @@ use super::fields::kind;
 const MAX_NAME: usize = 200;
 /// The longest description, in characters.
 const MAX_PROSE: usize = 10_000;
+/// The longest value of a sub parameter, in bytes.
+const MAX_SUB_BYTES: usize = 500;
 /// How long a token of an advertiser's own may be, in characters. Less could be guessed.
 const TOKEN_LENGTH: RangeInclusive<usize> = 16..=200;
-/// Attribution windows: a minute to ten years.
-const WINDOW_MS: RangeInclusive<i64> = MINUTE_MS..=3_650 * DAY_MS;
+/// The longest length of time: ten years.
+const LONGEST_MS: i64 = 3_650 * DAY_MS;
 
 type Read<T> = Result<T, String>;
 
-fn string<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
+/// A text in quotes.
+pub(crate) fn string<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
     value.as_str().ok_or_else(|| format!("a text in quotes is needed, not {}", kind(value)))
 }
 
@@ -139,6 +142,15 @@ pub(crate) fn rate(value: &DeValue<'_>) -> Read<Rate> {
     }
 }
 
+/// An amount above nothing, in micro-units.
+pub(crate) fn amount(value: &DeValue<'_>) -> Read<i64> {
+    match rate(value)? {
+        Rate::Flat(micros) if micros > 0 => Ok(micros),
+        Rate::Flat(_) => Err("must be more than 0; leave it out for no limit".to_owned()),
+        Rate::Share(_) => Err("an amount like \"100.00\" is needed, not a share".to_owned()),
+    }
+}
+
 /// A point in time, with its offset.
 pub(crate) fn moment(value: &DeValue<'_>) -> Read<Timestamp> {
     let text = match value {
@@ -148,24 +160,37 @@ pub(crate) fn moment(value: &DeValue<'_>) -> Read<Timestamp> {
     text.parse().map_err(|_| format!("`{text}` is not a time with an offset, like 2026-11-22T20:00:00Z"))
 }
 
-/// A length of time like `"30d"`, in milliseconds.
+/// A length of time like `"30d"`, in milliseconds: at least a minute.
 pub(crate) fn window(value: &DeValue<'_>) -> Read<i64> {
+    length(value, &UNITS[..4], "\"30d\", \"12h\" or \"90m\"", MINUTE_MS)
+}
+
+/// A length of time like `"10s"`, in milliseconds: at least a second.
+pub(crate) fn delay(value: &DeValue<'_>) -> Read<i64> {
+    length(value, &UNITS, "\"10s\", \"5m\", \"12h\" or \"2d\"", SECOND_MS)
+}
+
+fn length(value: &DeValue<'_>, units: &[(&str, i64)], like: &str, least_ms: i64) -> Read<i64> {
     let text = string(value)?;
-    let wrong = || format!("`{text}` is not a length of time like \"30d\", \"12h\" or \"90m\"");
-    let (number, unit_ms) = UNITS
+    let wrong = || format!("`{text}` is not a length of time like {like}");
+    let (number, unit_ms) = units
         .iter()
         .find_map(|(unit, ms)| text.strip_suffix(unit).map(|number| (number, ms)))
         .ok_or_else(wrong)?;
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let ms = number.parse::<i64>().ok().filter(|_| digits).and_then(|number| number.checked_mul(*unit_ms));
     let ms = ms.ok_or_else(wrong)?;
-    if WINDOW_MS.contains(&ms) { Ok(ms) } else { Err(format!("`{text}` is not between 1m and 3650d")) }
+    if (least_ms..=LONGEST_MS).contains(&ms) {
+        return Ok(ms);
+    }
+    Err(format!("`{text}` is not between {} and {}", length_text(least_ms), length_text(LONGEST_MS)))
 }
 
-const UNITS: [(&str, i64); 4] = [("w", 7 * DAY_MS), ("d", DAY_MS), ("h", HOUR_MS), ("m", MINUTE_MS)];
+const UNITS: [(&str, i64); 5] =
+    [("w", 7 * DAY_MS), ("d", DAY_MS), ("h", HOUR_MS), ("m", MINUTE_MS), ("s", SECOND_MS)];
 
-/// Writes a length of time as [`window`] reads it.
-pub(crate) fn window_text(ms: i64) -> String {
+/// Writes a length of time as [`window`] and [`delay`] read it.
+pub(crate) fn length_text(ms: i64) -> String {
     let fits = UNITS[1..].iter().find(|(_, unit)| ms % unit == 0);
     fits.map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
 }
@@ -178,6 +203,24 @@ pub(crate) fn zone(value: &DeValue<'_>) -> Read<String> {
         Ok(zone) => Ok(zone.iana_name().unwrap_or(text).to_owned()),
         Err(_) => Err(format!("`{text}` is not a time zone; write it like Europe/Berlin or UTC")),
     }
+}
+
+/// A language's primary tag, in lower case.
+pub(crate) fn language(value: &DeValue<'_>) -> Read<String> {
+    let text = string(value)?;
+    if (2..=3).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!("`{text}` is not a language; write it like de, without a country behind it"))
+}
+
+/// The value of a sub parameter, or a part of it.
+pub(crate) fn sub(value: &DeValue<'_>) -> Read<String> {
+    let text = string(value)?;
+    if text.is_empty() || text.len() > MAX_SUB_BYTES || has_control(text) {
+        return Err(format!("must be 1 to {MAX_SUB_BYTES} bytes without control characters"));
+    }
+    Ok(text.to_owned())
 }
 
 /// A range of addresses, or one address.

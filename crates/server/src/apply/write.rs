@@ -1,10 +1,14 @@
 //! Writes what was planned, in one transaction.
 
 use domain::ambient::Ambient;
+use domain::offer::Offer;
 use serde_json::json;
 use store::audit::Entry;
-use store::{Error, Tx, advertiser, audit, catalog, link, network, offer, partner, postback, user};
+use store::{
+    Error, Tx, advertiser, audit, catalog, link, network, offer, offer_change, partner, postback, user,
+};
 
+use super::change::Schedule;
 use super::plan::{Effect, Plan, Signing, Step, Write};
 
 /// Who the audit log says it was.
@@ -14,19 +18,21 @@ const ACTOR: &str = "apply";
 pub(crate) fn write(tx: &mut Tx<'_>, plan: &Plan, ambient: Ambient) -> Result<Option<i64>, Error> {
     let Some(version) = catalog::touch_from(tx, plan.version)? else { return Ok(None) };
     for step in plan.effective() {
-        one(tx, plan, step)?;
+        one(tx, plan, step, ambient)?;
         audit::record(tx, &entry(plan, step, ambient))?;
     }
     Ok(Some(version))
 }
 
-fn one(tx: &mut Tx<'_>, plan: &Plan, step: &Step) -> Result<(), Error> {
+fn one(tx: &mut Tx<'_>, plan: &Plan, step: &Step, ambient: Ambient) -> Result<(), Error> {
     let created = step.effect == Effect::Created;
     match &step.write {
         Write::Network(own) if created => network::insert(tx, own),
         Write::Network(own) => network::update(tx, own),
-        Write::Offer(own, texts) if created => offer::insert(tx, own, texts),
-        Write::Offer(own, texts) => offer::update(tx, own, texts),
+        Write::Offer { record, texts, schedule } => {
+            if created { offer::insert(tx, record, texts) } else { offer::update(tx, record, texts) }?;
+            changes(tx, plan, record, schedule, ambient)
+        }
         Write::Link(own) if created => link::insert(tx, own),
         Write::Link(own) => link::update(tx, own),
         Write::Advertiser { .. } => one_advertiser(tx, plan, step, created),
@@ -52,6 +58,23 @@ fn one(tx: &mut Tx<'_>, plan: &Plan, step: &Step) -> Result<(), Error> {
             invite.map_or(Ok(()), |(hash, expires)| user::invite(tx, record.id, hash, expires))
         }
     }
+}
+
+fn changes(
+    tx: &mut Tx<'_>,
+    plan: &Plan,
+    offer: &Offer,
+    schedule: &Schedule,
+    ambient: Ambient,
+) -> Result<(), Error> {
+    for change in &schedule.withdrawn {
+        offer_change::withdraw(tx, offer.id, change, plan.at)?;
+    }
+    for change in &schedule.added {
+        let id = ambient.new_id(plan.at);
+        offer_change::insert(tx, id, (offer.network.id, offer.id), change, ACTOR, plan.at)?;
+    }
+    Ok(())
 }
 
 fn one_advertiser(tx: &mut Tx<'_>, plan: &Plan, step: &Step, created: bool) -> Result<(), Error> {
