@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api_token::TokenCommand;
 use crate::config::{self, DatabaseUrl, Effective, Folder, Layer};
 use crate::failure::Failure;
 use crate::outbox::{DeliveryCommand, PostbackCommand};
-use crate::{apply, backup, demo, link_check, serve, why};
+use crate::{apply, audit, backup, demo, health, link_check, report, serve, test_mode, why};
 
 /// What every `--help` ends with.
 const AFTER_HELP: &str = "\
@@ -39,9 +40,16 @@ enum Command {
     Restore(OneFile),
     /// Tell the whole story of a click, conversion, delivery, partner's click or member
     Why(why::Command),
-    /// Look at tracking links
+    /// Try tracking links
     #[command(subcommand)]
     Link(LinkCommand),
+    /// Manage the tokens of the JSON API
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show clicks, conversions and money, by day, partner, country and the rest
+    Report(report::Command),
+    /// Count everything again from the raw rows and compare it with what is stored
+    Audit(audit::Command),
     /// Look at what partners are told, and send it again
     #[command(subcommand)]
     Delivery(DeliveryCommand),
@@ -57,6 +65,10 @@ enum Command {
 enum LinkCommand {
     /// Explain what the server would do with a tracking link, and why; records nothing
     Check(link_check::Command),
+    /// Tell how a link, or every link of a partner, is set up, from what its clicks carry
+    Health(health::Command),
+    /// Make a link whose clicks are tests: everything runs, nothing is counted
+    Test(test_mode::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,6 +139,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Restore(one) => backup::restore(&one.place.load()?, &one.file),
         Command::Why(why) => why.run(),
         Command::Link(LinkCommand::Check(check)) => check.run(),
+        Command::Link(LinkCommand::Health(health)) => health.run(),
+        Command::Report(report) => report.run(),
+        Command::Audit(audit) => audit.run(),
+        Command::Link(LinkCommand::Test(test)) => test.run(),
+        Command::Token(token) => token.run(),
         Command::Delivery(delivery) => delivery.run(),
         Command::Postback(postback) => postback.run(),
         Command::Config(ConfigCommand::Check(settings)) => say(&check(&settings.load()?)),

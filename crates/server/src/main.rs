@@ -5,19 +5,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod api_token;
 mod apply;
+mod audit;
 mod backup;
 mod cli;
 mod clock;
 mod config;
 mod demo;
 mod failure;
+mod health;
 mod link_check;
 mod log;
 mod outbox;
+mod report;
 mod serve;
 mod session;
 mod terminal;
+mod test_mode;
 mod why;
 mod wire;
 

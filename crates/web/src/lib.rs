@@ -5,11 +5,13 @@
 //! every address that is answered, and `listen` for what a stranger may take up.
 
 mod accept;
+mod api;
 mod app;
 mod envelope;
 mod error;
 mod health;
 mod home;
+pub mod link_check;
 mod listen;
 mod meter;
 mod origin;

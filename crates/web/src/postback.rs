@@ -2,7 +2,7 @@
 //!
 //! Whatever arrives is kept in the inbound log, sound or not, with its secrets masked.
 
-mod body;
+pub(crate) mod body;
 mod reading;
 mod redact;
 

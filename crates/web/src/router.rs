@@ -19,7 +19,7 @@ use crate::error::{Fault, wrong_method};
 use crate::listen::Limits;
 use crate::meter::Meter;
 use crate::origin::Peer;
-use crate::{health, home, page, postback, redirect};
+use crate::{api, health, home, page, postback, redirect};
 
 /// A click's answer is bytes at hand; other answers may stream.
 pub(crate) type Answer = Either<Full<Bytes>, Body>;
@@ -40,6 +40,7 @@ fn pages(site: Arc<Site>) -> Router {
         .route("/metrics", read(get(health::metrics)))
         .route("/postback", postbacks())
         .route("/api/v1/postback/{token}", postbacks())
+        .merge(api::routes())
         .fallback(nothing_here)
         .with_state(site)
 }
@@ -113,7 +114,7 @@ fn postbacks() -> MethodRouter<Arc<Site>> {
 }
 
 /// Refuses any other method, naming those that are answered.
-fn only(
+pub(crate) fn only(
     allow: &'static str,
 ) -> impl Fn(State<Arc<Site>>, HeaderMap) -> Ready<Response<Full<Bytes>>> + Clone + Send + Sync + 'static {
     move |State(site), headers| ready(wrong_method(allow, &site.app.ambient, &headers))

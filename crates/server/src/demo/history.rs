@@ -179,6 +179,7 @@ impl Pen {
             completed: conversion::member_completed(tx, link, member, at)?,
             // The demo's offers have room, and its partners' mistakes are others.
             closed: None,
+            taken: Vec::new(),
             sketch: Sketch::default(),
         };
         let address = visitor.address;

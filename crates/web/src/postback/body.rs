@@ -13,7 +13,7 @@ const TOLERATED_TIMES: usize = 16;
 
 /// Why there is no whole body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// Larger than this many bytes.
     TooLarge(usize),
     /// It did not arrive in time.
@@ -24,7 +24,7 @@ pub(super) enum Unread {
 
 impl Unread {
     /// The HTTP status of the answer.
-    pub(super) fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -33,7 +33,7 @@ impl Unread {
     }
 
     /// What to mend.
-    pub(super) fn message(self) -> String {
+    pub(crate) fn message(self) -> String {
         match self {
             Self::TooLarge(limit) => format!("the body is larger than {limit} bytes"),
             Self::TooSlow => "the body did not arrive in time".to_owned(),
@@ -43,7 +43,7 @@ impl Unread {
 }
 
 /// The whole body.
-pub(super) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Unread> {
+pub(crate) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Unread> {
     let limit = limits.max_body_bytes;
     tokio::time::timeout(limits.body_timeout, gather(body, limit)).await.unwrap_or(Err(Unread::TooSlow))
 }
