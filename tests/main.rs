@@ -8,10 +8,13 @@
 
 mod apply;
 mod backup;
+mod cap;
 mod click;
 mod config;
 mod conversion;
+mod contract;
 mod crash;
+mod crowd;
 mod delivery;
 mod demo;
 mod fault;

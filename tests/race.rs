@@ -1,19 +1,14 @@
 //! Many senders at once, on one server and on two: one conversion for each result, one message for each conversion.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
-use testkit::http::{self, Answer};
-use testkit::{Engine, Server, block_on, for_each_engine};
+use testkit::Engine;
 
-use crate::PITLANE;
-use crate::world::{TO_THIS_MACHINE, TOKEN, World, click_id};
+use crate::crowd::{Crowd, for_each_crowd};
 
-const SENDERS: usize = 64;
 const CONVERSIONS: usize = 2_000;
 const COPIES: usize = 8;
 
@@ -31,92 +26,6 @@ slug = "flat"
 offer = "flat"
 url = "http://{partner}/postback/flat?click={pub_click_id}"
 "#;
-
-/// A network that several servers answer for.
-struct Crowd<'e> {
-    world: World<'e>,
-    others: Vec<Server>,
-}
-
-impl<'e> Crowd<'e> {
-    fn start(engine: &'e Engine, more: &str, servers: usize) -> Self {
-        let world = World::with(engine, more, &[]);
-        let others = (1..servers).map(|_| PITLANE.serve(engine, &TO_THIS_MACHINE)).collect();
-        Self { world, others }
-    }
-
-    fn stop(self) {
-        for server in self.others {
-            server.stop();
-        }
-        self.world.stop();
-    }
-
-    /// Sends every `GET`, [`SENDERS`] at once, to the servers in turn, and gives the answers in the order of the
-    /// targets.
-    fn send(&self, targets: &[String]) -> Vec<Answer> {
-        let bases: Vec<&str> =
-            std::iter::once(self.world.server()).chain(&self.others).map(Server::url).collect();
-        let urls: Vec<String> = targets
-            .iter()
-            .zip(bases.iter().cycle())
-            .map(|(target, base)| format!("{base}{target}"))
-            .collect();
-        let (urls, next) = (Arc::new(urls), Arc::new(AtomicUsize::new(0)));
-        let sender = || {
-            let (urls, next, client) = (Arc::clone(&urls), Arc::clone(&next), http::client());
-            async move {
-                let mut answers = Vec::new();
-                while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < urls.len())
-                {
-                    let answer = http::send(client.get(&urls[at])).await.expect("an answer");
-                    answers.push((at, answer));
-                }
-                answers
-            }
-        };
-        let mut answers = block_on(async {
-            let senders: Vec<_> = (0..SENDERS).map(|_| tokio::spawn(sender())).collect();
-            let mut answers = Vec::with_capacity(urls.len());
-            for sender in senders {
-                answers.extend(sender.await.expect("a sender that ends"));
-            }
-            answers
-        });
-        answers.sort_unstable_by_key(|(at, _)| *at);
-        answers.into_iter().map(|(_, answer)| answer).collect()
-    }
-
-    /// Reports results: the code and the conversion of each answer.
-    fn report(&self, queries: &[String]) -> Vec<(String, String)> {
-        let targets = queries.iter().map(|query| format!("/postback?token={TOKEN}&{query}"));
-        let read = |answer: Answer| {
-            assert!(matches!(answer.status, 200 | 409), "{answer:?}");
-            (answer.code(), answer.json()["data"]["conversionId"].as_str().expect("a conversion").to_owned())
-        };
-        self.send(&targets.collect::<Vec<_>>()).into_iter().map(read).collect()
-    }
-
-    /// Follows links, each given by its offer and member, and gives our click ids.
-    fn clicks<'a>(&self, visits: impl Iterator<Item = (&'a str, String)>) -> Vec<String> {
-        let target = |(offer, member): (&str, String)| {
-            let path = self.world.path(&format!("{offer}/app"));
-            format!("{path}?pub_click_id=click-{member}&pub_member_id={member}")
-        };
-        self.send(&visits.map(target).collect::<Vec<_>>()).iter().map(click_id).collect()
-    }
-}
-
-/// Runs a test with one server on each engine and with two on one PostgreSQL.
-fn for_each_crowd(more: &str, test: impl Fn(&Crowd<'_>)) {
-    let run = |engine: &Engine, servers| {
-        let crowd = Crowd::start(engine, more, servers);
-        test(&crowd);
-        crowd.stop();
-    };
-    for_each_engine(|engine| run(engine, 1));
-    run(&Engine::postgres(), 2);
-}
 
 fn shuffled<T>(mut all: Vec<T>, seed: u64) -> Vec<T> {
     all.shuffle(&mut StdRng::seed_from_u64(seed));

@@ -1,7 +1,7 @@
 //! A network that runs: declared by a file, served by the real binary, with a partner that listens.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -162,6 +162,8 @@ pub(crate) struct World<'e> {
     /// What was declared.
     pub(crate) applied: Applied,
     declaration: String,
+    /// How often each member has clicked.
+    clicks: Mutex<HashMap<String, u32>>,
 }
 
 impl<'e> World<'e> {
@@ -182,7 +184,7 @@ impl<'e> World<'e> {
         let applied = apply(engine, &declaration, &[]);
         let partner = endpoint.start(vec![applied.signing_secret("partner", "app")]);
         let server = PITLANE.serve(engine, &[&TO_THIS_MACHINE, flags].concat());
-        Self { server, partner, engine, applied, declaration }
+        Self { server, partner, engine, applied, declaration, clicks: Mutex::default() }
     }
 
     /// The server.
@@ -206,6 +208,21 @@ impl<'e> World<'e> {
         self.server.stop();
     }
 
+    /// Kills the server, and starts another one on the same database.
+    pub(crate) fn crash(self) -> Self {
+        let Self { server, engine, .. } = self;
+        server.kill9();
+        Self { server: PITLANE.serve(engine, &TO_THIS_MACHINE), ..self }
+    }
+
+    /// Ends the server in order, and starts another one on the same database.
+    pub(crate) fn restart(self, meanwhile: impl FnOnce()) -> Self {
+        let Self { server, engine, .. } = self;
+        server.stop();
+        meanwhile();
+        Self { server: PITLANE.serve(engine, &TO_THIS_MACHINE), ..self }
+    }
+
     /// The path of a link (`offer/partner`), without parameters.
     pub(crate) fn path(&self, link: &str) -> String {
         format!("/api/v1/offer-link/redirect/{}", self.applied.id("link", link))
@@ -216,9 +233,13 @@ impl<'e> World<'e> {
         self.get(&format!("{}?{query}", self.path(link)))
     }
 
-    /// A click of a member on an offer of the partner `app`: our id of it.
+    /// A click of a member on an offer of the partner `app`: our id of it. The partner's is `click-` and the member, and
+    /// from the second one on its number.
     pub(crate) fn click(&self, offer: &str, member: &str) -> String {
-        let query = format!("pub_click_id=click-{member}&pub_member_id={member}");
+        let mut clicks = self.clicks.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = clicks.entry(member.to_owned()).and_modify(|number| *number += 1).or_insert(1);
+        let number = if *number == 1 { String::new() } else { format!("-{number}") };
+        let query = format!("pub_click_id=click-{member}{number}&pub_member_id={member}");
         click_id(&self.visit(&format!("{offer}/app"), &query))
     }
 

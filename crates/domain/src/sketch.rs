@@ -54,6 +54,23 @@ impl Seen {
             second: u32::try_from(at.seconds()).unwrap_or_default(),
         }
     }
+
+    /// The click as 20 bytes, little end first.
+    pub fn to_bytes(self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        bytes[..8].copy_from_slice(&self.click.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.member.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.visitor.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.second.to_le_bytes());
+        bytes
+    }
+
+    /// The click of these 20 bytes.
+    pub fn from_bytes(bytes: &[u8; 20]) -> Self {
+        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let click = u64::from(word(0)) | u64::from(word(4)) << 32;
+        Self { click, member: word(8), visitor: word(12), second: word(16) }
+    }
 }
 
 /// The hash of a partner's click id.

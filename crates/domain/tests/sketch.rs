@@ -43,7 +43,7 @@ impl Zipf {
 }
 
 fn hashes(stream: &mut Stream, member: u32, visitor: u32) -> Seen {
-    Seen { click: stream.next(), member, visitor, second: 0 }
+    Seen { click: stream.next(), member, visitor, second: member }
 }
 
 #[test]
@@ -142,4 +142,7 @@ fn what_is_learnt_twice_counts_once_and_order_is_kept() {
     }
     let kept: Vec<Seen> = sketch.seen().collect();
     assert_eq!(kept, all[all.len() - WINDOW..]);
+    for seen in kept {
+        assert_eq!(Seen::from_bytes(&seen.to_bytes()), seen);
+    }
 }

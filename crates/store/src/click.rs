@@ -4,7 +4,7 @@ use domain::click::{Click, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
 use uuid::Uuid;
 
-use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value};
+use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value, report};
 
 pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID, &NEWEST];
 
@@ -21,7 +21,8 @@ pub static LOG: Append = Append::new(
         ("pub_member_id", Column::Text),
         ("facts", Column::Text),
     ],
-);
+)
+.listed_by(&report::ARRIVED);
 
 static FIND: Statement = Statement::new(
     "click.find",

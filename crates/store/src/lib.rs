@@ -5,13 +5,17 @@
 //! which database runs it.
 
 pub mod advertiser;
+pub mod api_token;
 pub mod audit;
 pub mod bell;
 pub mod catalog;
 pub mod click;
 pub mod conversion;
 pub mod delivery;
+pub mod erase;
+pub mod health;
 pub mod inbound;
+pub mod job;
 pub mod link;
 pub mod live;
 pub mod network;
@@ -19,8 +23,16 @@ pub mod offer;
 pub mod offer_change;
 pub mod partner;
 pub mod postback;
+pub mod retention;
+pub mod rehearsal;
+pub mod ruling;
+pub mod report;
 pub mod schema;
+pub mod sketch;
+pub mod standing;
 pub mod tally;
+pub mod test_mode;
+pub mod upload;
 pub mod user;
 pub mod waiting;
 

@@ -13,17 +13,18 @@ use arc_swap::ArcSwap;
 use domain::catalog::Catalog;
 use domain::cap::Exhausted;
 use domain::click::Standing;
-use domain::id::{ClickId, ConversionId};
+use domain::id::{ClickId, ConversionId, LinkId};
 use domain::link::Link;
 use domain::time::Timestamp;
 use uuid::Uuid;
 
 pub use completed::Completed;
 pub use sketches::Sketches;
+pub(crate) use sketches::SHARDS;
 pub use tallies::Tallies;
 pub(crate) use tallies::closed;
 
-use crate::{Db, EngineKind, Error, catalog, click, conversion, tally};
+use crate::{Db, EngineKind, Error, catalog, click, conversion, sketch, tally};
 
 /// How often the database is looked at.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -34,6 +35,9 @@ const OVERLAP_MS: i64 = 3_000;
 
 /// Rows read at once.
 const PAGE: i64 = 10_000;
+
+/// Saved sketches read at once, 4 KB each.
+const SKETCHES: i64 = 1_000;
 
 /// Clicks are followed at every twentieth look, every five seconds.
 const CLICKS_EVERY: u64 = 20;
@@ -98,6 +102,7 @@ impl Follower {
         let start = Timestamp::from_ms(i64::MIN);
         let position = (start, ConversionId(Uuid::nil()));
         let mut follower = Self { db, live, position, tallied: start, learnt: None, looks: 0 };
+        follower.recall().await?;
         follower.look().await?;
         Ok(follower)
     }
@@ -170,6 +175,19 @@ impl Follower {
                 return Ok(());
             }
             after = last.changed;
+        }
+    }
+
+    /// Takes up what was saved of each link's clicks.
+    async fn recall(&self) -> Result<(), Error> {
+        let mut after = LinkId(Uuid::nil());
+        loop {
+            let page = self.db.read(move |tx| sketch::page(tx, after, SKETCHES)).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = *last;
+            for (link, seen) in &page {
+                self.live.sketches.recall(*link, seen);
+            }
         }
     }
 

@@ -1,36 +1,56 @@
 //! The schema's history and the register of every statement.
 
-use crate::{MigrationText, Statement};
+use crate::{MigrationText, Statement, health, report};
 use crate::{
-    advertiser, audit, catalog, click, conversion, delivery, inbound, link, network, offer, partner,
+    advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network, offer, partner,
 };
-use crate::{offer_change, postback, tally, user};
+use crate::{erase, job, retention};
+use crate::{offer_change, postback, ruling, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
 pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V1__network", sql: include_str!("../migrations/V1__network.sql") },
     MigrationText { name: "V2__traffic", sql: include_str!("../migrations/V2__traffic.sql") },
     MigrationText { name: "V3__rules", sql: include_str!("../migrations/V3__rules.sql") },
+    MigrationText { name: "V4__report", sql: include_str!("../migrations/V4__report.sql") },
+    MigrationText { name: "V5__retention", sql: include_str!("../migrations/V5__retention.sql") },
+    MigrationText { name: "V6__upload", sql: include_str!("../migrations/V6__upload.sql") },
+    MigrationText { name: "V7__api_token", sql: include_str!("../migrations/V7__api_token.sql") },
+    MigrationText { name: "V8__sketch", sql: include_str!("../migrations/V8__sketch.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
 pub fn statements() -> Vec<&'static Statement> {
     [
         advertiser::ALL,
+        api_token::ALL,
         audit::ALL,
         catalog::ALL,
         click::ALL,
         conversion::ALL,
         delivery::ALL,
         delivery::SHOWN,
+        erase::ALL,
+        health::ALL,
         inbound::ALL,
+        job::ALL,
         link::ALL,
         network::ALL,
         offer::ALL,
         offer_change::ALL,
         partner::ALL,
         postback::ALL,
+        retention::ALL,
+        ruling::ALL,
+        sketch::ALL,
+        report::ASKED,
+        report::AUDITED,
+        report::COUNTED,
+        report::RECOUNTED,
+        report::SCANNED,
         tally::ALL,
+        test_mode::ALL,
+        upload::ALL,
         user::ALL,
     ]
     .concat()

@@ -13,10 +13,19 @@ use domain::sketch::{Seen, Sketch, click_hash, member_hash};
 #[derive(Debug)]
 pub struct Sketches {
     hasher: RandomState,
-    shards: Vec<Mutex<HashMap<LinkId, Sketch>>>,
+    shards: Vec<Mutex<HashMap<LinkId, Known>>>,
 }
 
-const SHARDS: usize = 64;
+/// A link's sketch.
+#[derive(Debug, Default)]
+struct Known {
+    sketch: Sketch,
+    /// Whether it has learnt something since it was saved.
+    changed: bool,
+}
+
+/// Parts that are locked apart.
+pub(crate) const SHARDS: usize = 64;
 
 impl Default for Sketches {
     fn default() -> Self {
@@ -32,31 +41,61 @@ impl Sketches {
         }
     }
 
-    /// Learns one click of a link by its hashes.
-    pub(super) fn learn_seen(&self, link: LinkId, seen: Seen) {
-        self.shard(link).entry(link).or_default().learn(seen);
+    fn learn_seen(&self, link: LinkId, seen: Seen) {
+        let mut shard = self.shard(link);
+        let known = shard.entry(link).or_default();
+        known.sketch.learn(seen);
+        known.changed = true;
+    }
+
+    /// Learns what was saved of a link.
+    pub(super) fn recall(&self, link: LinkId, saved: &[Seen]) {
+        let mut shard = self.shard(link);
+        let known = shard.entry(link).or_default();
+        saved.iter().for_each(|seen| known.sketch.learn(*seen));
+    }
+
+    /// The links of one shard that have learnt something since this was last asked, with what they remember, oldest
+    /// first.
+    pub(crate) fn take_changed(&self, shard: usize) -> Vec<(LinkId, Vec<Seen>)> {
+        let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = shard.iter_mut().filter(|(_, known)| known.changed);
+        let take = |(link, known): (&LinkId, &mut Known)| {
+            known.changed = false;
+            (*link, known.sketch.seen().collect())
+        };
+        changed.map(take).collect()
+    }
+
+    /// These links are to be saved, because saving them failed.
+    pub(crate) fn mark_changed(&self, links: impl Iterator<Item = LinkId>) {
+        for link in links {
+            if let Some(known) = self.shard(link).get_mut(&link) {
+                known.changed = true;
+            }
+        }
     }
 
     /// Whether this member id is on most of the link's recent clicks.
     pub fn is_static(&self, link: LinkId, member: &str) -> bool {
-        self.shard(link).get(&link).is_some_and(|sketch| sketch.is_static(member_hash(member)))
+        self.shard(link).get(&link).is_some_and(|known| known.sketch.is_static(member_hash(member)))
     }
 
     /// Whether this click id came before on the link.
     pub fn is_reused(&self, link: LinkId, click: &str) -> bool {
-        self.shard(link).get(&link).is_some_and(|sketch| sketch.is_reused(click_hash(click)))
+        self.shard(link).get(&link).is_some_and(|known| known.sketch.is_reused(click_hash(click)))
     }
 
     /// Whether a click's visitor came to the link as the same member within the `window_s` seconds before.
     pub fn has_seen(&self, click: &Click, window_s: u32) -> bool {
         let known = |seen| {
-            self.shard(click.link).get(&click.link).is_some_and(|sketch| sketch.is_repeat(seen, window_s))
+            self.shard(click.link).get(&click.link).is_some_and(|known| known.sketch.is_repeat(seen, window_s))
         };
         click.seen().is_some_and(known)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the low bits choose the shard")]
-    fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<LinkId, Sketch>> {
+    fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<LinkId, Known>> {
         let at = self.hasher.hash_one(link) as usize % SHARDS;
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
