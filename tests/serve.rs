@@ -37,6 +37,21 @@ fn a_start_on_an_existing_database_keeps_it() {
     });
 }
 
+/// The log is moved into the database file by whoever closes last; connections that close at the same moment must not
+/// leave that to each other. A copy of the file alone then misses nothing.
+#[test]
+fn an_orderly_end_leaves_everything_in_one_file() {
+    let engine = Engine::sqlite();
+    let Engine::Sqlite(folder) = &engine else { unreachable!("SQLite") };
+    for _ in 0..30 {
+        PITLANE.serve(&engine, &[]).stop();
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["pitlane.db", "server.lock"]);
+    }
+}
+
 #[test]
 fn metrics_are_served_unless_switched_off() {
     let engine = Engine::sqlite();

@@ -5,6 +5,7 @@ mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use crate::backup::{Copied, Progress};
 use crate::db::{EngineKind, Options, Target};
@@ -107,13 +108,13 @@ impl Crew {
         Self { pass: Arc::new(Pass { ended: Arc::clone(&ended) }), ended }
     }
 
-    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
         let pass = Arc::clone(&self.pass);
         let run = move || {
             work();
             drop(pass);
         };
         let thread = std::thread::Builder::new().name(format!("store-{name}")).spawn(run);
-        thread.map(drop).map_err(|error| Error::Unavailable(Arc::new(error)))
+        thread.map_err(|error| Error::Unavailable(Arc::new(error)))
     }
 }

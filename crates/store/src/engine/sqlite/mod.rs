@@ -68,13 +68,24 @@ pub(super) fn start(
     in_memory.map_err(|error| classify("open", error))?;
 
     let crew = Crew::new();
-    let writer_inbox = Arc::clone(inbox);
-    crew.spawn("writer", move || writer::run(connection, &writer_inbox, append))?;
+    let mut readers = Vec::new();
     for number in 0..options.readers.max(1) {
         let connection = connect(&file, options)?;
         let (inbox, timeout) = (Arc::clone(inbox), options.read_timeout);
-        crew.spawn(&format!("reader-{number}"), move || reader::run(connection, &inbox, timeout))?;
+        readers
+            .push(crew.spawn(&format!("reader-{number}"), move || reader::run(connection, &inbox, timeout))?);
     }
+    let inbox = Arc::clone(inbox);
+    crew.spawn("writer", move || {
+        writer::run(&mut connection, &inbox, append);
+        // Whoever closes last moves the log into the file. Two that close at once would each see the other, and
+        // leave it.
+        for reader in readers {
+            // One that panicked is gone too.
+            let _ = reader.join();
+        }
+        drop(connection);
+    })?;
     Ok(Arc::clone(&crew.ended))
 }
 

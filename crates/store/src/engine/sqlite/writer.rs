@@ -18,7 +18,7 @@ use crate::value::Value;
 /// waits behind it; a thread of its own would take that tail away.
 const CHECKPOINT_PAGES: i32 = 2000;
 
-pub(super) fn run(mut connection: Connection, inbox: &Inbox, append: &'static Append) {
+pub(super) fn run(connection: &mut Connection, inbox: &Inbox, append: &'static Append) {
     let wal_pages = Arc::new(AtomicI32::new(0));
     let seen = Arc::clone(&wal_pages);
     let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -30,7 +30,7 @@ pub(super) fn run(mut connection: Connection, inbox: &Inbox, append: &'static Ap
         return;
     }
     let mut checkpoints_fail = false;
-    let mut writer = Writer { session: Session::new(&connection), append };
+    let mut writer = Writer { session: Session::new(connection), append };
     while let Some((mut writes, rows)) = inbox.next_commit() {
         let started = Instant::now();
         let jobs = writes.as_mut().map_or(&mut [][..], |batch| &mut batch.items);
@@ -47,7 +47,7 @@ pub(super) fn run(mut connection: Connection, inbox: &Inbox, append: &'static Ap
         }
         if wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
             wal_pages.store(0, Ordering::Relaxed);
-            checkpoints_fail = checkpoint(&connection, checkpoints_fail);
+            checkpoints_fail = checkpoint(connection, checkpoints_fail);
         }
     }
 }
