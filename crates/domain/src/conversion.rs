@@ -346,13 +346,13 @@ fn unacceptable(
             let verdict = if arrival.address_allowed { "takes" } else { "does not take" };
             format!("the advertiser's list {verdict} it")
         }),
-        ("click was sent on", !arrival.click_sent_on, Reason::ClickRefused, &|| {
-            let went = if arrival.click_sent_on { "went" } else { "did not go" };
-            format!("its visitor {went} to the advertiser")
-        }),
         ("click id was new", arrival.click_reused, Reason::PubClickIdReused, &|| {
             (if arrival.click_reused { "it had come before" } else { "new, or the offer does not mind" })
                 .to_owned()
+        }),
+        ("click was sent on", !arrival.click_sent_on, Reason::ClickRefused, &|| {
+            let went = if arrival.click_sent_on { "went" } else { "did not go" };
+            format!("its visitor {went} to the advertiser")
         }),
         ("not too fast", age_ms < least_ms, Reason::TooFast, &after),
         ("not too late", age_ms > most_ms, Reason::TooLate, &after),

@@ -107,6 +107,17 @@ pub struct Postback {
     pub status: Option<Status>,
     /// The parameters of [`KEPT`] that were given.
     pub kept: BTreeMap<String, String>,
+    /// What the network's own staff says that it is worth; an advertiser cannot.
+    pub stated: Stated,
+}
+
+/// Worth that is stated instead of computed from the offer's terms, in micro-units of the offer's currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stated {
+    /// What the network gets.
+    pub revenue_micros: Option<i64>,
+    /// What the partner gets.
+    pub payout_micros: Option<i64>,
 }
 
 impl Postback {
@@ -172,6 +183,7 @@ impl Fields {
                 .iter()
                 .filter_map(|name| self.get(name).map(|value| ((*name).to_owned(), value.to_owned())))
                 .collect(),
+            stated: Stated::default(),
         })
     }
 

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api_token::TokenCommand;
 use crate::config::{self, DatabaseUrl, Effective, Folder, Layer};
+use crate::conversion::ConversionCommand;
 use crate::failure::Failure;
 use crate::outbox::{DeliveryCommand, PostbackCommand};
 use crate::{apply, audit, backup, demo, health, link_check, report, serve, test_mode, why};
@@ -50,6 +51,9 @@ enum Command {
     Report(report::Command),
     /// Count everything again from the raw rows and compare it with what is stored
     Audit(audit::Command),
+    /// Change the status of conversions, and record what no postback reported
+    #[command(subcommand)]
+    Conversion(ConversionCommand),
     /// Look at what partners are told, and send it again
     #[command(subcommand)]
     Delivery(DeliveryCommand),
@@ -144,6 +148,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(audit) => audit.run(),
         Command::Link(LinkCommand::Test(test)) => test.run(),
         Command::Token(token) => token.run(),
+        Command::Conversion(conversion) => conversion.run(),
         Command::Delivery(delivery) => delivery.run(),
         Command::Postback(postback) => postback.run(),
         Command::Config(ConfigCommand::Check(settings)) => say(&check(&settings.load()?)),

@@ -43,7 +43,8 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
-    fn text(&self) -> String {
+    /// Everything that is told.
+    pub(crate) fn text(&self) -> String {
         let mut told = self.cause.to_string();
         let mut text = format!("error: {told}\n");
         let mut cause = self.cause.source();

@@ -12,6 +12,7 @@ mod backup;
 mod cli;
 mod clock;
 mod config;
+mod conversion;
 mod demo;
 mod failure;
 mod health;

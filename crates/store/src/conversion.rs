@@ -6,7 +6,7 @@ use domain::link::Link;
 use domain::money::Money;
 use domain::time::Timestamp;
 
-use crate::{Error, Row, Statement, Tx, Value};
+use crate::{Error, Row, Statement, Tx, Value, erase};
 
 pub(crate) const ALL: &[&Statement] = &[
     &INSERT,
@@ -49,14 +49,14 @@ static BY_CLICK_AND_EVENT: Statement = Statement::new(
 static HOLDER: Statement = Statement::new(
     "conversion.holder",
     "select conversion_id from conversion
-     where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?4 and pub_member_id = ?5
+     where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?4 and pub_member_id in (?5, ?6)
          and holds_place = 1",
 );
 
 static HELD: Statement = Statement::new(
     "conversion.held",
     "select count(*) as held from conversion
-     where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?4 and pub_member_id = ?5
+     where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?4 and pub_member_id in (?5, ?7)
          and holds_place = 1 and received_ms < ?6",
 );
 
@@ -84,7 +84,7 @@ static UPDATE: Statement = Statement::new(
 /// Pending conversions whose waiting is over.
 static WAITED: Statement = Statement::new(
     "conversion.waited",
-    "select * from conversion where wait_until_ms <= ?1 order by wait_until_ms limit ?2",
+    "select conversion_id from conversion where wait_until_ms <= ?1 order by wait_until_ms, conversion_id limit ?2",
 );
 
 static ADD_CHANGE: Statement = Statement::new(
@@ -280,13 +280,24 @@ pub(crate) fn holder(
     place: (OfferId, EventId, PartnerId),
     member: &str,
 ) -> Result<Option<ConversionId>, Error> {
+    holder_by_names(tx, network, place, [member, member])
+}
+
+/// The same, of a member that may stand there under one of two names.
+pub(crate) fn holder_by_names(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    place: (OfferId, EventId, PartnerId),
+    names: [&str; 2],
+) -> Result<Option<ConversionId>, Error> {
     let (offer, event, partner) = place;
-    let params: [Value; 5] = [
+    let params: [Value; 6] = [
         network.uuid().into(),
         offer.uuid().into(),
         event.uuid().into(),
         partner.uuid().into(),
-        member.into(),
+        names[0].into(),
+        names[1].into(),
     ];
     tx.query_one(&HOLDER, &params)?.map(|row| row.uuid("conversion_id").map(ConversionId)).transpose()
 }
@@ -303,14 +314,16 @@ pub fn member_completed(tx: &mut Tx<'_>, link: &Link, member: &str, at: Timestam
     if !closes {
         return Ok(false);
     }
+    let names = erase::names(tx, link, member)?;
     for event in events {
-        let params: [Value; 6] = [
+        let params: [Value; 7] = [
             offer.network.id.uuid().into(),
             offer.id.uuid().into(),
             event.uuid().into(),
             link.partner.id.uuid().into(),
-            member.into(),
+            names.recorded.as_str().into(),
             at.ms().into(),
+            names.other.as_str().into(),
         ];
         let row = tx.query_one(&HELD, &params)?;
         if row.map_or(Ok(0), |row| row.int("held"))? == 0 {
@@ -326,8 +339,9 @@ pub fn find(tx: &mut Tx<'_>, id: ConversionId) -> Result<Option<Conversion>, Err
 }
 
 /// Pending conversions whose waiting was over at `now`, at most `limit`.
-pub(crate) fn waited(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<Conversion>, Error> {
-    tx.query(&WAITED, &[now.ms().into(), limit.into()])?.iter().map(read).collect()
+pub(crate) fn waited(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<ConversionId>, Error> {
+    let rows = tx.query(&WAITED, &[now.ms().into(), limit.into()])?;
+    rows.iter().map(|row| row.uuid("conversion_id").map(ConversionId)).collect()
 }
 
 /// Every conversion of a click, oldest first.

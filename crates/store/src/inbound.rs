@@ -17,6 +17,7 @@ use domain::offer::Treatment;
 use domain::time::Timestamp;
 
 use crate::error::Mistake;
+use crate::erase::{self, Names};
 use crate::{Error, Row, Statement, Tx, click, conversion, delivery, tally, waiting};
 
 pub(crate) const ALL: &[&Statement] = &[&LOG, &FIND, &BY_CLICK];
@@ -221,7 +222,7 @@ impl Case<'_> {
         self.click.pub_member_id.as_deref().unwrap_or_default()
     }
 
-    fn known(&self, tx: &mut Tx<'_>, key: &str) -> Result<Known, Error> {
+    fn known(&self, tx: &mut Tx<'_>, key: &str, names: &Names) -> Result<Known, Error> {
         let offer = &self.link.offer;
         let place = (offer.id, self.target.event, self.link.partner.id);
         let same_key = conversion::by_key(tx, offer.network.id, offer.id, self.target.event, key)?;
@@ -232,7 +233,12 @@ impl Case<'_> {
         let mut known = Known {
             same_key: same_key.map(|found| found.existing()),
             same_click: same_click.map(|found| found.existing()),
-            holder: conversion::holder(tx, offer.network.id, place, self.member())?,
+            holder: conversion::holder_by_names(
+                tx,
+                offer.network.id,
+                place,
+                [&names.recorded, &names.other],
+            )?,
             ..Known::default()
         };
         if known.same_key.is_none() {
@@ -255,7 +261,7 @@ impl Case<'_> {
         Ok(stands.map(|found| found.completed))
     }
 
-    fn conversion(&self, id: ConversionId, key: String, fresh: &Fresh) -> Conversion {
+    fn conversion(&self, id: ConversionId, key: String, names: &Names, fresh: &Fresh) -> Conversion {
         Conversion {
             id,
             network: self.link.offer.network.id,
@@ -266,7 +272,7 @@ impl Case<'_> {
             link: self.link.id,
             click: self.click.id,
             pub_click_id: self.click.pub_click_id.clone().unwrap_or_default(),
-            pub_member_id: self.member().to_owned(),
+            pub_member_id: names.recorded.clone(),
             idempotency_key: key,
             advertiser_key: self.postback.advertiser_key.clone(),
             status: fresh.status,
@@ -296,16 +302,17 @@ pub(crate) fn settle(
     case: &Case<'_>,
     steps: &mut Vec<Step>,
 ) -> Result<Outcome, Error> {
+    let names = erase::names(tx, case.link, case.member())?;
     for _ in 0..LOOKS {
         let key = rule::idempotency_key(case.postback, &case.arrival, &case.sender.address);
-        let known = case.known(tx, &key)?;
+        let known = case.known(tx, &key, &names)?;
         steps.clear();
         match rule::decide(&case.link.offer, &case.target, case.postback, &case.arrival, &known, steps) {
             Decision::Duplicate(existing) => return Ok(duplicate(&existing)),
             Decision::Conflict(existing, what) => return Ok(conflict(&existing, what)),
             Decision::Record(fresh) => {
                 let id = ConversionId(ambient.new_id(case.sender.at));
-                let conversion = case.conversion(id, key, &fresh);
+                let conversion = case.conversion(id, key, &names, &fresh);
                 if conversion::insert(tx, &conversion, case.sender.actor)? {
                     tally::recorded(tx, &case.link.offer, &conversion)?;
                     delivery::enqueue(tx, ambient, &conversion)?;
