@@ -65,11 +65,6 @@ impl Agents {
         let bot = bot::is_bot(text) || self.spiders.extract(text).is_some();
         Agent { device: device_of(&os, &browser), os, browser, bot }
     }
-
-    #[cfg(test)]
-    fn cached(&self) -> (usize, usize) {
-        self.cache.size()
-    }
 }
 
 /// The family's name, empty when there is none that says anything.

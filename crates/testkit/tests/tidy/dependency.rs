@@ -25,7 +25,7 @@ const PAGES: &[&str] = &["axum", "axum-extra", "tower-http", "askama"];
 const CLIENTS: &[&str] = &["reqwest", "ureq", "hyper-rustls"];
 const CHANCE: &[&str] = &["rand", "fastrand", "getrandom"];
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         name: "domain",
         ours: &[],
@@ -39,6 +39,12 @@ const RULES: [Rule; 7] = [
         mend: "The store keeps and knows no HTTP: give the caller what it needs for its answer.",
     },
     Rule {
+        name: "visitor",
+        ours: &["domain"],
+        forbidden: &[RUNTIMES, SQL, HTTP, PAGES, CLIENTS],
+        mend: "Visitors are looked up in memory: whoever asks brings the address and the user agent.",
+    },
+    Rule {
         name: "delivery",
         ours: &["domain", "store"],
         forbidden: &[SQL, PAGES],
@@ -46,7 +52,7 @@ const RULES: [Rule; 7] = [
     },
     Rule {
         name: "web",
-        ours: &["domain", "store"],
+        ours: &["domain", "store", "visitor"],
         forbidden: &[SQL, CLIENTS],
         mend: "Web only answers: SQL is in the store, and what is to be sent goes through the outbox table.",
     },
@@ -58,13 +64,13 @@ const RULES: [Rule; 7] = [
     },
     Rule {
         name: "server",
-        ours: &["domain", "store", "delivery", "web", "simulator"],
+        ours: &["domain", "store", "visitor", "delivery", "web", "simulator"],
         forbidden: &[SQL],
         mend: "The binary only wires the parts together: SQL is in the store.",
     },
     Rule {
         name: "testkit",
-        ours: &["domain", "store", "delivery", "web", "simulator", "server"],
+        ours: &["domain", "store", "visitor", "delivery", "web", "simulator", "server"],
         forbidden: &[],
         mend: "",
     },
@@ -193,6 +199,8 @@ mod tests {
             ("store", "axum"),
             ("store", "hyper"),
             ("store", "reqwest"),
+            ("visitor", "store"),
+            ("visitor", "hyper"),
             ("delivery", "axum"),
             ("delivery", "askama"),
             ("delivery", "postgres"),

@@ -60,7 +60,8 @@ pub(super) struct Cache {
 impl Cache {
     /// The agent of this text; read, outside any lock, when it is not known.
     pub(super) fn get_or(&self, text: &str, read: impl FnOnce() -> Agent) -> Arc<Agent> {
-        let shard = &self.shards[self.hasher.hash_one(text) as usize % SHARDS];
+        let [any, ..] = self.hasher.hash_one(text).to_le_bytes();
+        let shard = &self.shards[usize::from(any) % SHARDS];
         let lock = || shard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = lock().get(text) {
             return agent;
@@ -69,15 +70,66 @@ impl Cache {
         lock().put(text.into(), Arc::clone(&agent));
         agent
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::visitor::Agent;
+
+    use super::{Cache, ENTRY_BYTES, MAX_BYTES, MAX_ENTRIES, SHARDS};
+
+    fn agent() -> Agent {
+        Agent { os: "Linux".to_owned(), ..Agent::default() }
+    }
+
+    fn known() -> Agent {
+        panic!("asked again for what was in use all the time")
+    }
 
     /// Entries and bytes, old ones included.
-    #[cfg(test)]
-    pub(super) fn size(&self) -> (usize, usize) {
-        let sizes = self.shards.iter().map(|shard| {
+    fn size(cache: &Cache) -> (usize, usize) {
+        let sizes = cache.shards.iter().map(|shard| {
             let shard = shard.lock().unwrap();
-            let texts = shard.young.keys().chain(shard.old.keys());
-            (shard.young.len() + shard.old.len(), texts.map(|text| ENTRY_BYTES + text.len()).sum::<usize>())
+            let entries = shard.young.iter().chain(shard.old.iter());
+            let bytes = entries.map(|(text, agent)| ENTRY_BYTES + text.len() + agent.os.len());
+            (shard.young.len() + shard.old.len(), bytes.sum::<usize>())
         });
         sizes.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
+    }
+
+    #[test]
+    fn a_text_is_read_once() {
+        let cache = Cache::default();
+        let first = cache.get_or("a", agent);
+        assert!(Arc::ptr_eq(&first, &cache.get_or("a", known)));
+    }
+
+    #[test]
+    fn a_flood_of_short_ones_is_bounded_in_number_and_leaves_what_is_in_use() {
+        let cache = Cache::default();
+        cache.get_or("in use", agent);
+        let most = 2 * SHARDS * MAX_ENTRIES;
+        for number in 0..3 * most {
+            cache.get_or(&number.to_string(), agent);
+            if number % 500 == 0 {
+                cache.get_or("in use", known);
+            }
+        }
+        let (entries, bytes) = size(&cache);
+        assert!((most / 4..=most).contains(&entries), "{entries}");
+        assert!(bytes <= 2 * SHARDS * MAX_BYTES, "{bytes}");
+    }
+
+    #[test]
+    fn a_flood_of_long_ones_is_bounded_in_bytes() {
+        let cache = Cache::default();
+        let most = 2 * SHARDS * MAX_BYTES;
+        for number in 0..2 * most / 1_024 {
+            cache.get_or(&format!("{number:01024}"), agent);
+        }
+        let (_, bytes) = size(&cache);
+        assert!((most / 4..=most).contains(&bytes), "{bytes}");
     }
 }

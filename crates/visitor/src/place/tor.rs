@@ -30,7 +30,7 @@ impl<A: Number> Table<A> {
     /// Lines that are none of ours are passed over: the format is the Tor project's, and may grow.
     fn parse(content: &Content<'_>, number: fn(&str) -> Option<A>) -> Result<Self, Error> {
         let mut codes = HashMap::new();
-        let mut list = Vec::new();
+        let mut found = Vec::new();
         let mut built = None;
         for line in content.bytes.split(|byte| *byte == b'\n') {
             let Ok(line) = str::from_utf8(line) else { continue };
@@ -46,12 +46,12 @@ impl<A: Number> Table<A> {
             let code = fields.next().unwrap_or_default();
             // Half a million lines name 250 countries; `??` is none.
             let country = *codes.entry(code).or_insert_with(|| code.parse::<Country>().ok());
-            list.extend(country.map(|country| (first, last, country)));
+            found.extend(country.map(|country| (first, last, country)));
         }
-        if list.is_empty() {
+        if found.is_empty() {
             return Err(Error::NoCountry { path: content.path.to_owned() });
         }
-        Ok(Self { ranges: Ranges::new(list), built: built.unwrap_or(content.modified) })
+        Ok(Self { ranges: Ranges::new(found), built: built.unwrap_or(content.modified) })
     }
 
     pub(crate) fn at(&self, address: A) -> Option<Country> {
