@@ -209,9 +209,10 @@ impl<'e> World<'e> {
     }
 
     /// Kills the server, and starts another one on the same database.
-    pub(crate) fn crash(self) -> Self {
+    pub(crate) fn crash(self, meanwhile: impl FnOnce()) -> Self {
         let Self { server, engine, .. } = self;
         server.kill9();
+        meanwhile();
         Self { server: PITLANE.serve(engine, &TO_THIS_MACHINE), ..self }
     }
 

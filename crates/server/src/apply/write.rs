@@ -5,7 +5,7 @@ use domain::offer::Offer;
 use serde_json::json;
 use store::audit::Entry;
 use store::{
-    Error, Tx, advertiser, audit, catalog, link, network, offer, offer_change, partner, postback, user,
+    Error, Tx, advertiser, audit, catalog, link, network, offer, offer_change, partner, postback, tally, user,
 };
 
 use super::change::Schedule;
@@ -31,6 +31,7 @@ fn one(tx: &mut Tx<'_>, plan: &Plan, step: &Step, ambient: Ambient) -> Result<()
         Write::Network(own) => network::update(tx, own),
         Write::Offer { record, texts, schedule } => {
             if created { offer::insert(tx, record, texts) } else { offer::update(tx, record, texts) }?;
+            tally::open_all(tx, record, plan.at)?;
             changes(tx, plan, record, schedule, ambient)
         }
         Write::Link(own) if created => link::insert(tx, own),
