@@ -11,7 +11,7 @@ use web::link_check::{Checked, Known, Looked, PATH, Supposed, Target, check};
 use crate::cli::{Place, say};
 use crate::failure::Failure;
 use crate::terminal::line;
-use crate::{clock, session, wire};
+use crate::{clock, session, visitors, wire};
 
 /// What is said of a `Location` that no visitor was sent to.
 const EXAMPLE: &str = "\n  (an example: the click id is nobody's, and random is 0)";
@@ -80,7 +80,7 @@ impl Command {
         let effective = place.load()?;
         let at = at.unwrap_or_else(|| clock::ambient().now());
         let supposed = Supposed::from(visitor);
-        let visitors = Arc::new(wire::visitors(&effective.settings)?);
+        let visitors = Arc::new(visitors::load(&effective.settings)?);
         let checked = session::run(&effective, async |db| {
             let checked = db.read(move |tx| {
                 let catalog = store::catalog::load(tx)?;

@@ -19,11 +19,13 @@ mod health;
 mod link_check;
 mod log;
 mod outbox;
+mod replay;
 mod report;
 mod serve;
 mod session;
 mod terminal;
 mod test_mode;
+mod visitors;
 mod why;
 mod wire;
 

@@ -17,11 +17,12 @@ use store::{Db, Options, Target};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use visitor::{Lookup, Sources};
+use visitor::Lookup;
 
 use crate::clock;
 use crate::config::{Effective, Settings};
 use crate::failure::Failure;
+use crate::visitors;
 
 /// How often the counts of histograms are put into their buckets when nobody asks for the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -93,16 +94,6 @@ pub(crate) struct Running {
     _lock: Option<File>,
 }
 
-/// What tells who visits, from the files that the settings name.
-pub(crate) fn visitors(settings: &Settings) -> Result<Lookup, Failure> {
-    let sources = Sources {
-        place_file: settings.place_file.path().map(Path::to_owned),
-        tor_folder: Some(visitor::TOR_FOLDER.into()),
-        bot_ranges_file: settings.bot_ranges_file.path().map(Path::to_owned),
-    };
-    Lookup::load(sources).map_err(Failure::new)
-}
-
 /// Starts a server: when this returns, it answers.
 pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let settings = &effective.settings;
@@ -117,8 +108,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let bell = Bell::default();
     let loaded = Follower::load(db.clone(), Arc::clone(&live)).await;
     let follower = loaded.map_err(|error| database_failure(error, &effective.target))?;
-    let visitors = Arc::new(visitors(settings)?);
-    tracing::info!("{}", visitors.about(clock::ambient().now()));
+    let visitors = Arc::new(visitors::load(settings)?);
     let worker = worker(settings, &db, &bell)?;
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().map_err(Failure::new)?;
@@ -133,7 +123,8 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         metrics: metrics.clone().map(|handle| Arc::new(move || handle.render()) as Arc<_>),
     });
     let (stop, stopping) = watch::channel(false);
-    let mut background = vec![tokio::spawn(follower.run())];
+    let kept = visitors::keep(Arc::clone(&visitors), Arc::clone(&live));
+    let mut background = vec![tokio::spawn(follower.run()), tokio::spawn(kept)];
     background.extend(metrics.map(|handle| tokio::spawn(keep_up(handle))));
     let parts = vec![
         tokio::spawn(worker.run(stopping.clone())),
