@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::conversion::Reason;
-use crate::money::{Currency, Money};
+use crate::id::EventId;
+use crate::money::{Currency, Money, Rate};
+use crate::offer::{Offer, Results, Terms};
 use crate::period::Period;
 use crate::time::Timestamp;
 
@@ -140,4 +142,38 @@ pub fn closed(
     at: Timestamp,
 ) -> Option<Exhausted> {
     exhausted(limits, taken, fixed_revenue_micros.unwrap_or(1), at)
+}
+
+/// The limit that leaves an offer no room for a click, by what each result has taken. An offer of several events has
+/// room as long as one of them has.
+pub fn of_offer(offer: &Offer, now: Timestamp, taken: impl Fn(EventId) -> Taken) -> Option<Exhausted> {
+    let whole = taken(EventId::NONE);
+    let over_budget = |terms: &Terms| closed(&offer.rules.budgets, &whole, fixed(terms), now);
+    let capped = |event, terms: &Terms| closed(&terms.caps, &taken(event), fixed(terms), now);
+    match &offer.results {
+        Results::Single(terms) => capped(EventId::NONE, terms).or_else(|| over_budget(terms)),
+        Results::Multi(events) => {
+            let mut soonest: Option<Exhausted> = None;
+            for event in events {
+                let full = capped(event.id, &event.terms).or_else(|| over_budget(&event.terms))?;
+                let sooner = |known: Exhausted| opens_at(full) < opens_at(known);
+                if soonest.is_none_or(sooner) {
+                    soonest = Some(full);
+                }
+            }
+            soonest
+        }
+    }
+}
+
+/// When there is room again, for comparing: a total has it last.
+fn opens_at(full: Exhausted) -> i64 {
+    full.until.map_or(i64::MAX, Timestamp::ms)
+}
+
+fn fixed(terms: &Terms) -> Option<i64> {
+    match terms.revenue {
+        Rate::Flat(micros) => Some(micros),
+        Rate::Share(_) => None,
+    }
 }

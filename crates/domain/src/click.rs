@@ -1,6 +1,7 @@
 //! A click: what happens to a visitor who follows a tracking link, decided without a database.
 
 mod destination;
+mod recall;
 mod record;
 mod survey;
 
@@ -9,6 +10,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use destination::{Destination, DestinationMacro, Destined};
+pub use recall::Recalled;
 pub use record::{Click, Facts, Hit, Marks};
 pub use survey::{Survey, survey};
 

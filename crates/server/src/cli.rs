@@ -10,6 +10,7 @@ use crate::config::{self, DatabaseUrl, Effective, Folder, Layer};
 use crate::conversion::ConversionCommand;
 use crate::failure::Failure;
 use crate::outbox::{DeliveryCommand, PostbackCommand};
+use crate::replay::OfferCommand;
 use crate::{apply, audit, backup, demo, health, link_check, report, serve, test_mode, why};
 
 /// What every `--help` ends with.
@@ -44,6 +45,9 @@ enum Command {
     /// Try tracking links
     #[command(subcommand)]
     Link(LinkCommand),
+    /// Try rules of offers
+    #[command(subcommand)]
+    Offer(OfferCommand),
     /// Manage the tokens of the JSON API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -147,6 +151,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report(report) => report.run(),
         Command::Audit(audit) => audit.run(),
         Command::Link(LinkCommand::Test(test)) => test.run(),
+        Command::Offer(offer) => offer.run(),
         Command::Token(token) => token.run(),
         Command::Conversion(conversion) => conversion.run(),
         Command::Delivery(delivery) => delivery.run(),

@@ -104,7 +104,7 @@ fn row(click: &Click) -> Result<Vec<Value>, Error> {
     ])
 }
 
-fn read(row: &Row) -> Result<Click, Error> {
+pub(crate) fn read(row: &Row) -> Result<Click, Error> {
     let number = row.int("verdict")?;
     Ok(Click {
         id: ClickId(row.uuid("click_id")?),

@@ -27,6 +27,7 @@ pub mod retention;
 pub mod rehearsal;
 pub mod ruling;
 pub mod report;
+pub mod replay;
 pub mod schema;
 pub mod sketch;
 pub mod standing;

@@ -22,7 +22,6 @@ pub use completed::Completed;
 pub use sketches::Sketches;
 pub(crate) use sketches::SHARDS;
 pub use tallies::Tallies;
-pub(crate) use tallies::closed;
 
 use crate::{Db, EngineKind, Error, catalog, click, conversion, sketch, tally};
 

@@ -2,10 +2,11 @@
 
 use crate::{MigrationText, Statement, health, report};
 use crate::{
-    advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network, offer, partner,
+    advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network, offer,
+    partner,
 };
 use crate::{erase, job, retention};
-use crate::{offer_change, postback, ruling, sketch, tally, test_mode, upload, user};
+use crate::{offer_change, postback, replay, ruling, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
 pub static MIGRATIONS: &[MigrationText] = &[
@@ -48,6 +49,7 @@ pub fn statements() -> Vec<&'static Statement> {
         report::COUNTED,
         report::RECOUNTED,
         report::SCANNED,
+        replay::ALL,
         tally::ALL,
         test_mode::ALL,
         upload::ALL,

@@ -9,7 +9,7 @@ use domain::offer::Results;
 use domain::sketch::{Sketch, WINDOW, click_hash, member_hash};
 use domain::time::Timestamp;
 
-use crate::{Error, Tx, click, conversion, live, tally};
+use crate::{Error, Tx, click, conversion, tally};
 
 /// How many of the newest clicks are looked through for those of one link.
 const LOOKED_AT: i64 = 5_000;
@@ -84,7 +84,7 @@ fn room(tx: &mut Tx<'_>, link: &Link, at: Timestamp) -> Result<(Option<Exhausted
             }
         }
     }
-    Ok((live::closed(offer, at, of), told))
+    Ok((cap::of_offer(offer, at, of), told))
 }
 
 fn sketch(tx: &mut Tx<'_>, link: LinkId, before: Option<ClickId>) -> Result<Sketch, Error> {

@@ -8,8 +8,12 @@ use super::{Decision, Destined, Verdict};
 use crate::id::{ClickId, LinkId};
 use crate::link::Link;
 use crate::sketch::Seen;
+use crate::targeting::Test;
 use crate::visit::Param;
 use crate::visitor::{Country, Device, Visitor};
+
+/// The longest `Accept-Language` that is kept.
+const MAX_LANGUAGES_BYTES: usize = 128;
 
 /// Marks of a click beside its verdict, as bits in storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,6 +93,9 @@ pub struct Facts {
     /// The browser's family.
     #[serde(rename = "br", skip_serializing_if = "String::is_empty", default)]
     pub browser: String,
+    /// `Accept-Language`, where the offer asks for languages; at most 128 bytes.
+    #[serde(rename = "al", skip_serializing_if = "String::is_empty", default)]
+    pub languages: String,
     /// Where the visitor was sent; empty when nowhere.
     #[serde(rename = "to", skip_serializing_if = "String::is_empty", default)]
     pub destination: String,
@@ -139,11 +146,22 @@ impl Hit<'_> {
                 device: visitor.device(),
                 os: visitor.agent.os.clone(),
                 browser: visitor.agent.browser.clone(),
+                languages: self.languages(),
                 destination,
                 message: decision.message.into_owned(),
                 parameters: others.map(|(param, value)| (param, value.to_owned())).collect(),
             },
         }
+    }
+
+    /// The languages, where a rule looks at them: they are kept so that the rule can be looked at again.
+    fn languages(&self) -> String {
+        let mut rules = self.link.offer.rules.targeting.iter();
+        if !rules.any(|rule| matches!(rule.test, Test::Language(_))) {
+            return String::new();
+        }
+        let all = self.visitor.languages;
+        all[..all.floor_char_boundary(MAX_LANGUAGES_BYTES)].to_owned()
     }
 
     /// Where the visitor goes, empty for nowhere, and the mark that says how.

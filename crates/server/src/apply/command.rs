@@ -88,7 +88,8 @@ fn applied(
     Ok(report)
 }
 
-fn failure(refused: Refused, effective: &Effective) -> Failure {
+/// A refused run, as the person at the terminal is told.
+pub(super) fn failure(refused: Refused, effective: &Effective) -> Failure {
     match refused {
         Refused::Store(error) => wire::database_failure(error, &effective.target),
         Refused::Overtaken => Failure::new(refused),
@@ -97,7 +98,7 @@ fn failure(refused: Refused, effective: &Effective) -> Failure {
 }
 
 /// The text of a file. One that is too long is read no further than is needed to see that.
-fn read(path: &Path) -> Result<String, Failure> {
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let unreadable = |error: io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(unreadable)?;
     let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);

@@ -1,20 +1,18 @@
 //! Everything that is stored about one click, in the shape that `--json` writes.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 
 use domain::catalog::Catalog;
-use domain::click::{self as rule, Click, Marks, Step, Verdict};
-use domain::conversion::{Reason, Status};
+use domain::click::{self as rule, Click, Marks, Recalled, Step, Verdict};
+use domain::conversion::{Reason, Status, Waiting};
 use domain::delivery::{DeliveryState, Origin};
 use domain::id::{ClickId, ConversionId, DeliveryId, InboundId, LinkId, OfferId};
 use domain::inbound::Answer;
 use domain::link::Link;
 use domain::money::Money;
 use domain::time::Timestamp;
-use domain::visit::{Param, Visit};
-use domain::visitor::{Agent, Visitor, Whereabouts};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use domain::visit::Visit;
+use domain::visitor::{Country, Device};
 use serde::{Serialize, Serializer};
 use store::inbound::Logged;
 use store::standing::Recorded;
@@ -81,7 +79,13 @@ pub(super) struct Visited {
     pub(super) parameters: BTreeMap<&'static str, String>,
     pub(super) address: Option<String>,
     pub(super) user_agent: String,
-    /// `prefetch`, `test`, `bot`, `fell_back`.
+    /// ISO 3166-1, as it was found then, like the others.
+    pub(super) country: Option<Country>,
+    pub(super) region: Option<String>,
+    pub(super) device: Option<Device>,
+    pub(super) os: String,
+    pub(super) browser: String,
+    /// `prefetch`, `test`, `bot`, `fell_back`, `refused`, `repeat`.
     pub(super) marks: Vec<&'static str>,
     pub(super) verdict: Verdict,
     pub(super) http_status: u16,
@@ -131,6 +135,8 @@ pub(super) struct Request {
     pub(super) http_status: Option<u16>,
     pub(super) message: String,
     pub(super) conversion: Option<ConversionId>,
+    /// Each rule that was looked at then, up to the one that decided.
+    pub(super) steps: Vec<Step>,
 }
 
 /// A conversion.
@@ -144,6 +150,10 @@ pub(super) struct Converted {
     pub(super) reason: Option<Reason>,
     /// Whether it holds its member's place.
     pub(super) holds_place: bool,
+    /// Whether it is of a test click, and counts nowhere.
+    pub(super) test: bool,
+    /// What it waits for by itself; none when it does not.
+    pub(super) waits: Option<Waits>,
     /// The conversion that it lost the place to.
     pub(super) winner: Option<Winner>,
     pub(super) advertiser_id: Option<String>,
@@ -157,6 +167,15 @@ pub(super) struct Converted {
     pub(super) history: Vec<Changed>,
     /// What the partner was told, oldest first.
     pub(super) deliveries: Vec<Told>,
+}
+
+/// What a pending conversion waits for by itself.
+#[derive(Debug, Serialize)]
+pub(super) struct Waits {
+    /// `approval` or `predecessor`: the event before it.
+    pub(super) what: Waiting,
+    /// Until when.
+    pub(super) until: At,
 }
 
 /// The conversion that holds a member's place.
@@ -256,6 +275,7 @@ fn request(logged: Logged) -> Request {
         code: logged.code,
         message: logged.message,
         conversion: logged.conversion,
+        steps: logged.steps,
     }
 }
 
@@ -266,6 +286,8 @@ fn visited(click: &Click, link: Option<&Link>) -> Visited {
         (Marks::TEST, "test"),
         (Marks::BOT, "bot"),
         (Marks::FELL_BACK, "fell_back"),
+        (Marks::REFUSED, "refused"),
+        (Marks::REPEAT, "repeat"),
     ];
     let redirected = !facts.destination.is_empty();
     Visited {
@@ -278,11 +300,25 @@ fn visited(click: &Click, link: Option<&Link>) -> Visited {
         parameters: facts.parameters.iter().map(|(param, value)| (param.code(), value.clone())).collect(),
         address: facts.address.map(|address| address.to_string()),
         user_agent: facts.user_agent.clone(),
+        country: facts.country,
+        region: facts.region.clone(),
+        device: facts.device,
+        os: facts.os.clone(),
+        browser: facts.browser.clone(),
         marks: marks.iter().filter(|(mark, _)| click.marks.has(*mark)).map(|(_, name)| *name).collect(),
         verdict: click.verdict,
-        http_status: if redirected { 302 } else { click.verdict.status() },
+        http_status: http_status(click),
         message: facts.message.clone(),
         sent_to: redirected.then(|| facts.destination.clone()),
+    }
+}
+
+/// The status that was answered: a flagged verdict redirects, unless the offer refuses it.
+fn http_status(click: &Click) -> u16 {
+    match click.verdict.status() {
+        _ if !click.facts.destination.is_empty() => 302,
+        302 => 400,
+        status => status,
     }
 }
 
@@ -309,35 +345,12 @@ fn rules(tx: &mut Tx<'_>, link: &Link, click: &Click) -> Result<Rules, Error> {
     }
     let member = click.pub_member_id.as_deref().unwrap_or_default();
     let standing = Recorded::read(tx, link, member, click.id.at(), Some(click.id))?;
-    let (query, facts) = (query(click), &click.facts);
-    let visitor = Visitor {
-        visit: &Visit::read(&query),
-        address: facts.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        whereabouts: &Whereabouts { country: facts.country, region: facts.region.clone() },
-        agent: &Agent {
-            device: facts.device,
-            os: facts.os.clone(),
-            browser: facts.browser.clone(),
-            bot: click.marks.has(Marks::BOT),
-        },
-        languages: "",
-        now: click.id.at(),
-        trusts_partner: link.offer.rules.trusts_partner_place,
-    };
+    let recalled = Recalled::of(click);
+    let visit = Visit::read(&recalled.query);
+    let visitor = recalled.visitor(&visit, link);
     let mut steps = Vec::new();
     let decision = rule::decide(link, &visitor, &standing, &mut steps);
     Ok(Rules { verdict: decision.verdict, agrees: decision.verdict == click.verdict, steps })
-}
-
-/// The query that gives the click's parameters again when it is read.
-fn query(click: &Click) -> String {
-    let ids = [(Param::ClickId, &click.pub_click_id), (Param::MemberId, &click.pub_member_id)];
-    let ids = ids.into_iter().filter_map(|(param, value)| value.as_ref().map(|value| (param, value)));
-    let others = click.facts.parameters.iter().map(|(param, value)| (*param, value));
-    let pair = |(param, value): (Param, &String)| {
-        format!("{param}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
-    };
-    ids.chain(others).map(pair).collect::<Vec<_>>().join("&")
 }
 
 fn converted(tx: &mut Tx<'_>, own: domain::conversion::Conversion) -> Result<Converted, Error> {
@@ -350,6 +363,8 @@ fn converted(tx: &mut Tx<'_>, own: domain::conversion::Conversion) -> Result<Con
         status: own.status,
         reason: own.reason,
         holds_place: own.holds_place,
+        test: own.test,
+        waits: own.waits.map(|wait| Waits { what: wait.what, until: At(wait.until) }),
         winner: own.winner.map(|id| winner(tx, id)).transpose()?,
         advertiser_id: own.advertiser_key,
         amount: own.amount.map(Sum::from),

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use domain::conversion::Reason;
+use domain::click::Step;
+use domain::conversion::{Reason, Waiting};
 
 use super::Answer;
 use super::find::{Brief, LISTED};
-use super::story::{At, Attempted, Converted, Owner, Request, Rules, Story, Told, Visited};
+use super::story::{At, Attempted, Converted, Owner, Request, Rules, Story, Told, Visited, Waits};
 use crate::terminal::line;
 
 /// The longest text of a stranger that is shown in full, in characters.
@@ -105,6 +106,10 @@ fn visit(moments: &mut Vec<Moment>, click: &Visited, rules: Option<&Rules>) {
     if !click.user_agent.is_empty() {
         came = came.with(format!("user agent: {}", line(&click.user_agent, MOST)));
     }
+    let seen = known_of(click);
+    if !seen.is_empty() {
+        came = came.with(format!("seen as: {}", line(&seen, MOST)));
+    }
     for (name, value) in [("pub_click_id", &click.pub_click_id), ("pub_member_id", &click.pub_member_id)] {
         came = came.with(match value {
             Some(value) => format!("{name} = {}", line(value, MOST)),
@@ -128,22 +133,32 @@ fn visit(moments: &mut Vec<Moment>, click: &Visited, rules: Option<&Rules>) {
     });
 }
 
+/// What was found out about the visitor then.
+fn known_of(click: &Visited) -> String {
+    let place = [click.country.map(|own| own.to_string()), click.region.clone()];
+    let device = click.device.map(|own| own.to_string());
+    let families = [&click.os, &click.browser].map(|own| Some(own.clone()).filter(|own| !own.is_empty()));
+    place.into_iter().chain([device]).chain(families).flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn decision(click: &Visited, rules: Option<&Rules>) -> Moment {
     let mut decided = Moment::new(click.at, format!("decided: {}", click.verdict));
     if !click.message.is_empty() {
         decided = decided.with(format!("said: {}", line(&click.message, MOST)));
     }
     let Some(rules) = rules else { return decided };
-    for step in &rules.steps {
-        let mark = if step.passed { "passed" } else { "FAILED" };
-        decided = decided.with(format!("{mark}  {}: {}", step.rule, line(&step.detail, MOST)));
-    }
+    decided.details.extend(rules.steps.iter().map(looked));
     if !rules.agrees {
         let now = rules.verdict;
         decided =
             decided.with(format!("With the settings of now it would be {now}: they have changed since."));
     }
     decided
+}
+
+fn looked(step: &Step) -> String {
+    let mark = if step.passed { "passed" } else { "FAILED" };
+    format!("{mark}  {}: {}", step.rule, line(&step.detail, MOST))
 }
 
 fn request(request: &Request) -> Moment {
@@ -157,6 +172,7 @@ fn request(request: &Request) -> Moment {
     if !request.message.is_empty() {
         moment = moment.with(format!("said: {}", line(&request.message, MOST)));
     }
+    moment.details.extend(request.steps.iter().map(looked));
     moment.maybe(request.conversion.map(|id| format!("names conversion {id}; answer id {}", request.id)))
 }
 
@@ -173,12 +189,20 @@ fn history(moments: &mut Vec<Moment>, conversion: &Converted) {
         moment = moment.maybe(conversion.event.as_ref().map(|code| format!("event {}", line(code, MOST))));
         moment = moment.maybe(conversion.amount.as_ref().map(|amount| format!("amount {amount}")));
         moment = moment.with(format!("revenue {}, payout {}", conversion.revenue, conversion.payout));
+        moment = moment.maybe(conversion.test.then_some("a test: it holds no place and counts nowhere"));
         let own = conversion.advertiser_id.as_ref();
         moment = moment.maybe(own.map(|own| format!("cnv_conversion_id = {}", line(own, MOST))));
         for (name, value) in &conversion.parameters {
             moment = moment.with(format!("{name} = {}", line(value, MOST)));
         }
         moments.push(lost(moment, conversion));
+    }
+    if let Some(Waits { what, until }) = &conversion.waits {
+        let end = match what {
+            Waiting::Approval => "becomes Success by itself",
+            Waiting::Predecessor => "is rejected (out_of_sequence) unless the event before it has come",
+        };
+        moments.push(Moment::new(*until, format!("conversion {} {end}", conversion.id)));
     }
 }
 
@@ -250,7 +274,11 @@ fn end(story: &Story) -> String {
         let _ = writeln!(text, "Comes to: {}, {led}.", click.verdict);
     }
     for conversion in &story.conversions {
-        let counts = if conversion.holds_place { ", holds the member's place" } else { "" };
+        let counts = match (conversion.holds_place, conversion.test) {
+            (true, _) => ", holds the member's place",
+            (false, true) => ", a test",
+            (false, false) => "",
+        };
         let state = |state| conversion.deliveries.iter().filter(|told| told.state == state).count();
         let (delivered, waiting, dead) = (state("delivered"), state("pending"), state("dead"));
         let status = stands(conversion.status, conversion.reason);

@@ -5,8 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use domain::cap::{self, Exhausted, Taken, Tally};
 use domain::id::{EventId, OfferId};
-use domain::money::Rate;
-use domain::offer::{Offer, Results, Terms};
+use domain::offer::{Offer, Results};
 use domain::period::Period;
 use domain::time::Timestamp;
 
@@ -19,7 +18,7 @@ pub struct Tallies(RwLock<HashMap<(OfferId, EventId, Period), (Timestamp, Tally)
 impl Tallies {
     /// The cap or budget that leaves an offer no room: a budget, or the caps of all its results.
     pub fn closed(&self, offer: &Offer, now: Timestamp) -> Option<Exhausted> {
-        is_limited(offer).then(|| closed(offer, now, |event| self.taken(offer.id, event, now))).flatten()
+        is_limited(offer).then(|| cap::of_offer(offer, now, |event| self.taken(offer.id, event, now))).flatten()
     }
 
     pub(super) fn set(&self, written: &Written) {
@@ -51,38 +50,4 @@ fn is_limited(offer: &Offer) -> bool {
             Results::Single(terms) => !terms.caps.is_empty(),
             Results::Multi(events) => events.iter().any(|event| !event.terms.caps.is_empty()),
         }
-}
-
-/// The limit that leaves an offer no room for a click, by what each result has taken. An offer of several events has
-/// room as long as one of them has.
-pub(crate) fn closed(offer: &Offer, now: Timestamp, taken: impl Fn(EventId) -> Taken) -> Option<Exhausted> {
-    let whole = taken(EventId::NONE);
-    let over_budget = |terms: &Terms| cap::closed(&offer.rules.budgets, &whole, fixed(terms), now);
-    let capped = |event, terms: &Terms| cap::closed(&terms.caps, &taken(event), fixed(terms), now);
-    match &offer.results {
-        Results::Single(terms) => capped(EventId::NONE, terms).or_else(|| over_budget(terms)),
-        Results::Multi(events) => {
-            let mut soonest: Option<Exhausted> = None;
-            for event in events {
-                let full = capped(event.id, &event.terms).or_else(|| over_budget(&event.terms))?;
-                let sooner = |known: Exhausted| opens_at(full) < opens_at(known);
-                if soonest.is_none_or(sooner) {
-                    soonest = Some(full);
-                }
-            }
-            soonest
-        }
-    }
-}
-
-/// When there is room again, for comparing: a total has it last.
-fn opens_at(full: Exhausted) -> i64 {
-    full.until.map_or(i64::MAX, Timestamp::ms)
-}
-
-fn fixed(terms: &Terms) -> Option<i64> {
-    match terms.revenue {
-        Rate::Flat(micros) => Some(micros),
-        Rate::Share(_) => None,
-    }
 }
