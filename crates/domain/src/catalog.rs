@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::advertiser::Advertiser;
+use crate::erase;
 use crate::id::{AdvertiserId, LinkId, NetworkId, OfferId, PartnerId};
 use crate::link::Link;
 use crate::network::Network;
@@ -35,6 +36,8 @@ pub struct Catalog {
     pub signing: HashMap<AdvertiserId, Vec<Secret>>,
     /// The keys of test mode; a network has one from its first test link on.
     pub test_keys: HashMap<NetworkId, test_mode::Key>,
+    /// The keys under which erased members are known; a network has one from its first erasure on.
+    pub erase_keys: HashMap<NetworkId, erase::Key>,
 }
 
 impl Catalog {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::catalog::Catalog;
 use uuid::Uuid;
 
-use crate::{Error, Row, Statement, Tx, advertiser, link, network, offer, partner, test_mode};
+use crate::{Error, Row, Statement, Tx, advertiser, erase, link, network, offer, partner, test_mode};
 
 pub(crate) const ALL: &[&Statement] = &[&VERSION, &TOUCH, &TOUCH_FROM];
 
@@ -68,6 +68,7 @@ pub fn load(tx: &mut Tx<'_>) -> Result<Catalog, Error> {
         links,
         signing,
         test_keys: test_mode::keys(tx)?,
+        erase_keys: erase::keys(tx)?,
     })
 }
 

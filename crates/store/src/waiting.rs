@@ -2,10 +2,12 @@
 
 use domain::ambient::Ambient;
 use domain::catalog::Catalog;
-use domain::conversion::{self as rule, Conversion, Wait, Waiting};
+use domain::conversion::{self as rule, Conversion, Status, Wait, Waiting};
+use domain::id::ConversionId;
 use domain::offer::{Offer, Results};
+use domain::time::Timestamp;
 
-use crate::{Error, Tx, conversion, delivery, tally};
+use crate::{Error, Tx, click, conversion, delivery, tally};
 
 /// Lets the events go on that waited for the one that was just recorded.
 pub(crate) fn release(
@@ -35,15 +37,27 @@ pub(crate) fn release(
     Ok(())
 }
 
-/// Ends the waiting of conversions whose time has come, at most `limit`. Returns how many there were.
-pub fn pass_time(tx: &mut Tx<'_>, catalog: &Catalog, ambient: Ambient, limit: i64) -> Result<usize, Error> {
-    let waited = conversion::waited(tx, ambient.now(), limit)?;
-    for found in &waited {
-        if let (Some(offer), Some(wait)) = (catalog.offers.get(&found.offer), found.waits) {
-            end(tx, ambient, offer, found, wait, false)?;
-        }
-    }
-    Ok(waited.len())
+/// Conversions whose waiting is over, the longest over first, at most `limit`.
+pub fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<Vec<ConversionId>, Error> {
+    conversion::waited(tx, now, limit)
+}
+
+/// Ends the waiting of one conversion whose time has come. Returns what it became; `None` when something else ended
+/// its waiting meanwhile.
+pub fn pass_time(
+    tx: &mut Tx<'_>,
+    catalog: &Catalog,
+    ambient: Ambient,
+    id: ConversionId,
+) -> Result<Option<Status>, Error> {
+    let Some(found) = conversion::find(tx, id)? else { return Ok(None) };
+    // Whatever else happens to this click waits, or has happened when the conversion is read again.
+    click::lock(tx, found.click)?;
+    let Some(found) = conversion::find(tx, id)? else { return Ok(None) };
+    let Some(wait) = found.waits.filter(|wait| wait.until <= ambient.now()) else { return Ok(None) };
+    // An offer that this process does not know yet it will know in a moment.
+    let Some(offer) = catalog.offers.get(&found.offer) else { return Err(Error::Stale) };
+    end(tx, ambient, offer, &found, wait, false)
 }
 
 fn end(
@@ -53,13 +67,14 @@ fn end(
     found: &Conversion,
     wait: Wait,
     came: bool,
-) -> Result<(), Error> {
-    let Some(terms) = offer.terms(found.event) else { return Ok(()) };
+) -> Result<Option<Status>, Error> {
+    let Some(terms) = offer.terms(found.event) else { return Err(Error::Stale) };
     let now = ambient.now();
     let change = rule::waited(wait, came, terms, now);
-    if let Some(after) = conversion::update(tx, &found.existing(), change, now, "rule")? {
-        tally::changed(tx, offer, found.status, &after)?;
-        delivery::enqueue(tx, ambient, &after)?;
-    }
-    Ok(())
+    let Some(after) = conversion::update(tx, &found.existing(), change, now, "rule")? else {
+        return Ok(None);
+    };
+    tally::changed(tx, offer, found.status, &after)?;
+    delivery::enqueue(tx, ambient, &after)?;
+    Ok(Some(after.status))
 }
