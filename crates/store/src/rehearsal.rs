@@ -13,7 +13,7 @@ use domain::time::Timestamp;
 use crate::ruling::Order;
 use crate::tally::Written;
 use crate::upload::{Step, Work};
-use crate::{Db, Error, Tx, catalog, click, conversion, ruling, tally, upload};
+use crate::{Db, Error, Tx, catalog, click, conversion, erase, ruling, tally, upload};
 
 /// What some rows touch.
 #[derive(Debug, Clone, Default)]
@@ -71,8 +71,12 @@ fn read(tx: &mut Tx<'_>, catalog: &Catalog, step: &Step, now: Timestamp) -> Resu
                 touched.conversions.extend(same);
                 let member = case.click.pub_member_id.as_deref().unwrap_or_default();
                 let place = (offer.id, event, case.link.partner.id);
-                if let Some(id) = conversion::holder(tx, offer.network.id, place, member)? {
-                    touched.conversions.extend(conversion::find(tx, id)?);
+                let names = erase::names(tx, case.link, member)?;
+                let names = [names.recorded.as_str(), names.other.as_str()];
+                if let Some(id) = conversion::holder_by_names(tx, offer.network.id, place, names)? {
+                    // The scratch database knows nothing of erased members: there it stands under its plain name.
+                    let named = |own| Conversion { pub_member_id: member.to_owned(), ..own };
+                    touched.conversions.extend(conversion::find(tx, id)?.map(named));
                 }
                 touched.tally(tx, offer, event, now)?;
             }

@@ -15,7 +15,7 @@ use domain::ruling::{self as rules, Known, Ruled, Ruling};
 use serde_json::json;
 
 use crate::error::Mistake;
-use crate::{Error, Statement, Tx, audit, click, conversion, delivery, tally, waiting};
+use crate::{Error, Statement, Tx, audit, click, conversion, delivery, erase, tally, waiting};
 
 pub(crate) const ALL: &[&Statement] = &[&UPDATE, &ADD_CHANGE];
 
@@ -89,7 +89,7 @@ pub fn carry_out(
     let Some(offer) = catalog.offers.get(&found.offer) else { return Err(Error::Stale) };
     for _ in 0..LOOKS {
         let Some(before) = conversion::find(tx, found.id)? else { break };
-        let known = known(tx, offer, &before, order.to, ambient)?;
+        let known = known(tx, catalog, offer, &before, order.to, ambient)?;
         match rules::rule(offer, &before, order.to, &known, ambient.now()) {
             Ruling::Unchanged => return Ok(unchanged(&before)),
             Ruling::PlaceTaken(winner) => return Ok(place_taken(&before, winner)),
@@ -163,6 +163,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, order: &Order) -> Result<Result<Conversion, 
 
 fn known(
     tx: &mut Tx<'_>,
+    catalog: &Catalog,
     offer: &Offer,
     before: &Conversion,
     to: Status,
@@ -173,7 +174,15 @@ fn known(
         return Ok(Known::default());
     }
     let place = (before.offer, before.event, before.partner);
-    let holder = conversion::holder(tx, before.network, place, &before.pub_member_id)?;
+    let member = before.pub_member_id.as_str();
+    let holder = match catalog.links.get(&before.link) {
+        // While a member is being erased, another conversion may stand under the other name already.
+        Some(link) => {
+            let names = erase::names(tx, link, member)?;
+            conversion::holder_by_names(tx, before.network, place, [&names.recorded, &names.other])?
+        }
+        None => conversion::holder(tx, before.network, place, member)?,
+    };
     if before.test {
         return Ok(Known { holder, ..Known::default() });
     }

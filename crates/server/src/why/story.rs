@@ -195,6 +195,8 @@ pub(super) struct Changed {
     pub(super) reason: Option<Reason>,
     /// `advertiser`, or whoever else changed it.
     pub(super) actor: String,
+    /// What they said about it; empty mostly.
+    pub(super) note: String,
 }
 
 /// A message to a partner's postback.
@@ -379,6 +381,7 @@ fn converted(tx: &mut Tx<'_>, own: domain::conversion::Conversion) -> Result<Con
                 status: changed.status,
                 reason: changed.reason,
                 actor: changed.actor,
+                note: changed.note,
             })
             .collect(),
         deliveries: deliveries.into_iter().map(told).collect(),

@@ -182,10 +182,12 @@ fn history(moments: &mut Vec<Moment>, conversion: &Converted) {
         let id = conversion.id;
         if version > 0 {
             let title = format!("conversion {id} became {status}, by {}", changed.actor);
-            moments.push(Moment::new(changed.at, title));
+            let note = (!changed.note.is_empty()).then(|| format!("said: {}", line(&changed.note, MOST)));
+            moments.push(Moment::new(changed.at, title).maybe(note));
             continue;
         }
-        let mut moment = Moment::new(changed.at, format!("conversion {id} recorded: {status}"));
+        let by = if changed.actor == "advertiser" { String::new() } else { format!(", by {}", changed.actor) };
+        let mut moment = Moment::new(changed.at, format!("conversion {id} recorded: {status}{by}"));
         moment = moment.maybe(conversion.event.as_ref().map(|code| format!("event {}", line(code, MOST))));
         moment = moment.maybe(conversion.amount.as_ref().map(|amount| format!("amount {amount}")));
         moment = moment.with(format!("revenue {}, payout {}", conversion.revenue, conversion.payout));
