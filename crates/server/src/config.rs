@@ -176,6 +176,16 @@ settings! {
     place_file: FileOrNone = "FILE",
     /// File of address ranges that only bots have
     bot_ranges_file: FileOrNone = "FILE",
+    /// How long a visitor who comes again to a link is not a new one
+    repeat_window_minutes: Count<0, 10_080> = "MINUTES",
+    /// Days that clicks are kept; 0 is for ever
+    retention_clicks_days: Count<0, 36_500> = "DAYS",
+    /// Days that addresses and user agents are kept
+    retention_addresses_days: Count<0, 36_500> = "DAYS",
+    /// Days that requests of advertisers are kept
+    retention_inbound_days: Count<0, 36_500> = "DAYS",
+    /// Days that messages to partners are kept
+    retention_deliveries_days: Count<0, 36_500> = "DAYS",
     /// Threads that serve; 0 is one per core
     worker_threads: Count<0, 1024> = "COUNT",
     /// Whether /metrics is served

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use delivery::client::Client;
 use delivery::guard::Guard;
@@ -22,7 +22,7 @@ use visitor::Lookup;
 use crate::clock;
 use crate::config::{Effective, Settings};
 use crate::failure::Failure;
-use crate::visitors;
+use crate::{jobs, visitors};
 
 /// How often the counts of histograms are put into their buckets when nobody asks for the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         live: Arc::clone(&live),
         visitors: Arc::clone(&visitors),
         ambient: clock::ambient(),
-        bell,
+        bell: bell.clone(),
         settings: web_settings(effective),
         metrics: metrics.clone().map(|handle| Arc::new(move || handle.render()) as Arc<_>),
     });
@@ -126,10 +126,19 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let kept = visitors::keep(Arc::clone(&visitors), Arc::clone(&live));
     let mut background = vec![tokio::spawn(follower.run()), tokio::spawn(kept)];
     background.extend(metrics.map(|handle| tokio::spawn(keep_up(handle))));
-    let parts = vec![
+    let mut parts = jobs::start(&jobs::Ctx {
+        db: db.clone(),
+        live: Arc::clone(&live),
+        ambient: clock::ambient(),
+        bell,
+        days: jobs::Days::of(settings),
+        stopping: stopping.clone(),
+        until: Instant::now(),
+    });
+    parts.extend([
         tokio::spawn(worker.run(stopping.clone())),
         tokio::spawn(answer(listener, app, limits(settings), stopping)),
-    ];
+    ]);
     Ok(Running { address, db, live, visitors, stop, parts, background, _lock: lock })
 }
 
@@ -252,9 +261,14 @@ fn web_settings(effective: &Effective) -> web::Settings {
     let min_free_bytes = effective.settings.min_free_disk_mib.get() * MIB;
     web::Settings {
         proxies: effective.settings.trusted_proxies.0.clone(),
+        repeat_window_s: repeat_window_s(effective.settings.repeat_window_minutes.get()),
         min_free_bytes: if folder.is_some() { min_free_bytes } else { 0 },
         ..web::Settings::new(move || folder.as_deref().map_or(Ok(u64::MAX), free_bytes))
     }
+}
+
+fn repeat_window_s(minutes: u64) -> u32 {
+    u32::try_from(minutes * 60).unwrap_or(u32::MAX)
 }
 
 /// One recorder for the process; counters are found by name and cost one atomic addition.

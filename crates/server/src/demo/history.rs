@@ -245,7 +245,8 @@ mod tests {
                 .unwrap();
             let declared = declare::apply(&db, NETWORK, "network.toml", "http://any.example").await.unwrap();
             let catalog = db.read(store::catalog::load).await.unwrap();
-            let setting = Setting::new(catalog, &declared).unwrap();
+            let visitors = ::visitor::Lookup::load(::visitor::Sources::default()).unwrap().into();
+            let setting = Setting::new(catalog, &declared, visitors).unwrap();
             let past = write(&db, setting, seed, 2, now).await.unwrap();
             let member = past.example.clone().unwrap().1;
             let clicks = db.read(move |tx| store::click::by_pub_member_id(tx, &member, 100)).await.unwrap();
