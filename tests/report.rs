@@ -256,9 +256,9 @@ fn clicks_are_divided_by_what_they_carry() {
         let click = uuid::Uuid::parse_str(&click).unwrap();
         assert_eq!(world.report(&format!("gk_click_id={click}")).code(), "recorded");
         let today = report(engine, &["--by", "pub_sub_1", "--by", "country"]);
-        let line = &today["lines"][0];
-        assert_eq!((&line["pub_sub_1"], &line["country"]), (&json!("a"), &json!("DE")));
-        assert_eq!(line["money"][0]["revenue"], "2.50");
+        let only = &today["lines"][0];
+        assert_eq!((&only["pub_sub_1"], &only["country"]), (&json!("a"), &json!("DE")));
+        assert_eq!(only["money"][0]["revenue"], "2.50");
         world.stop();
     });
 }

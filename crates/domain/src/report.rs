@@ -171,7 +171,7 @@ pub fn zone(name: &str) -> Result<TimeZone, Refused> {
 
 /// The first moment of a day of the zone, or the point in time that is written out.
 pub fn beginning(text: &str, zone: &TimeZone) -> Result<Timestamp, Refused> {
-    moment(text, zone, |day| Some(day))
+    moment(text, zone, Some)
 }
 
 /// The first moment behind a day of the zone, or the point in time that is written out.
@@ -476,7 +476,9 @@ impl Report {
     /// All lines together; money still by currency.
     pub fn total(&self) -> Line {
         let mut total = Line::default();
-        self.lines.values().for_each(|line| total.add(line));
+        for line in self.lines.values() {
+            total.add(line);
+        }
         total
     }
 

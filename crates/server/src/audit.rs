@@ -156,32 +156,31 @@ fn bar(found: &Found, what: &'static str) -> ProgressBar {
 }
 
 fn text(found: &Found) -> String {
-    let mut text = format!(
-        "{} until {}: {} quarters of an hour compared with their clicks and conversions, every cap and budget, and every \
-         delivery.\n",
-        found.from, found.until, found.quarters
-    );
-    if found.rebuilt > 0 {
-        text += &format!("{} quarters were counted anew before.\n", found.rebuilt);
+    let Found { from, until, clicks_from, quarters, rebuilt, differences } = found;
+    let mut lines = vec![format!(
+        "{from} until {until}: {quarters} quarters of an hour compared with their clicks and conversions, every cap and \
+         budget, and every delivery."
+    )];
+    if *rebuilt > 0 {
+        lines.push(format!("{rebuilt} quarters were counted anew before."));
     }
-    if found.clicks_from > found.from {
-        text += &format!(
-            "Clicks before {} are no longer kept: their counts cannot be counted again.\n",
-            found.clicks_from
-        );
+    if clicks_from > from {
+        lines.push(format!(
+            "Clicks before {clicks_from} are no longer all kept: their counts cannot be counted again."
+        ));
     }
-    if found.differences.is_empty() {
-        return text + "Nothing differs.\n";
+    if differences.is_empty() {
+        lines.push("Nothing differs.".to_owned());
     }
-    for one in found.differences.iter().take(LISTED) {
-        text += &line(&format!("{}: {}", one.of, one.which), WIDEST);
-        text += &format!("\n    stored    {}\n", line(&one.stored, WIDEST));
-        text += &format!("    raw rows  {}\n", line(&one.raw, WIDEST));
+    for one in differences.iter().take(LISTED) {
+        lines.push(line(&format!("{}: {}", one.of, one.which), WIDEST));
+        lines.push(format!("    stored    {}", line(&one.stored, WIDEST)));
+        lines.push(format!("    raw rows  {}", line(&one.raw, WIDEST)));
     }
-    if found.differences.len() > LISTED {
-        text += &format!("and {} more\n", found.differences.len() - LISTED);
+    if differences.len() > LISTED {
+        lines.push(format!("and {} more", differences.len() - LISTED));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 fn json(found: &Found) -> Result<String, Failure> {

@@ -125,7 +125,9 @@ impl Command {
         let Shown { id, name, health, warnings } = shown;
         let mut text = format!("{name}  {id}\n");
         let mut total = Clicks::default();
-        health.verdicts.iter().for_each(|judged| total.add(&judged.clicks));
+        for judged in &health.verdicts {
+            total.add(&judged.clicks);
+        }
         // Writing into a String cannot fail, here and below.
         let _ = writeln!(
             text,

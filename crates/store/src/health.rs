@@ -139,7 +139,9 @@ fn id(at: Timestamp) -> Uuid {
 
 fn judged(tx: &mut Tx<'_>, link: LinkId, verdict: Verdict, own: &[&Quarter]) -> Result<Judged, Error> {
     let mut clicks = Clicks::default();
-    own.iter().for_each(|one| clicks.add(&one.clicks));
+    for one in own {
+        clicks.add(&one.clicks);
+    }
     let (first, last) = match (own.first(), own.last()) {
         (Some(first), Some(last)) => (first.start, last.start),
         _ => (Timestamp::from_ms(0), Timestamp::from_ms(0)),

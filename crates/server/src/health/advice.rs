@@ -29,7 +29,9 @@ pub(super) struct Warning {
 /// Everything that looks wrong, worst first.
 pub(super) fn of(health: &Health, days: i64) -> Vec<Warning> {
     let mut total = Clicks::default();
-    health.verdicts.iter().for_each(|judged| total.add(&judged.clicks));
+    for judged in &health.verdicts {
+        total.add(&judged.clicks);
+    }
     if total.hits == 0 {
         return vec![Warning {
             what: format!("nobody followed this link in {days} days"),

@@ -3,7 +3,7 @@
 
 use domain::click::{Facts, Marks, Verdict};
 use domain::conversion::Status;
-use domain::id::{ClickId, EventId, LinkId};
+use domain::id::{ClickId, EventId, LinkId, PartnerId};
 use domain::report::{Ask, Clicks, Dimension, Takings};
 use domain::time::Timestamp;
 use uuid::Uuid;
@@ -46,7 +46,7 @@ pub(super) fn clicks(
 ) -> Result<(), AskError> {
     let (from, until) = ask.range();
     let (mut position, last) = (first_id(from), first_id(until));
-    let partner = ask.partner().map_or(Uuid::nil(), |partner| partner.uuid());
+    let partner = ask.partner().map_or(Uuid::nil(), PartnerId::uuid);
     let mut scanned = 0;
     pages(tx, PAGE, |tx| {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
