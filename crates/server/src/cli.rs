@@ -11,7 +11,7 @@ use crate::conversion::ConversionCommand;
 use crate::failure::Failure;
 use crate::outbox::{DeliveryCommand, PostbackCommand};
 use crate::replay::OfferCommand;
-use crate::{apply, audit, backup, demo, health, link_check, report, serve, test_mode, why};
+use crate::{apply, audit, backup, demo, erase, health, jobs, link_check, report, serve, test_mode, why};
 
 /// What every `--help` ends with.
 const AFTER_HELP: &str = "\
@@ -64,6 +64,10 @@ enum Command {
     /// Work on partners' postbacks
     #[command(subcommand)]
     Postback(PostbackCommand),
+    /// Show what the servers do by themselves, and how it went
+    Jobs(jobs::Command),
+    /// Remove a person from the record; totals stay
+    Erase(erase::Command),
     /// Show what the settings are and where they come from
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -155,6 +159,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(token) => token.run(),
         Command::Conversion(conversion) => conversion.run(),
         Command::Delivery(delivery) => delivery.run(),
+        Command::Jobs(jobs) => jobs.run(),
+        Command::Erase(erase) => erase.run(),
         Command::Postback(postback) => postback.run(),
         Command::Config(ConfigCommand::Check(settings)) => say(&check(&settings.load()?)),
         Command::Config(ConfigCommand::Default) => say(config::DEFAULTS),

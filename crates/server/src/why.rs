@@ -7,9 +7,9 @@ mod find;
 mod story;
 mod timeline;
 
-use domain::id::NetworkId;
+use domain::id::{ClickId, NetworkId};
 use serde::Serialize;
-use store::{Db, Tx};
+use store::{Db, Tx, retention};
 
 use self::find::{Brief, Found, Kind};
 use self::story::Story;
@@ -73,12 +73,30 @@ impl Command {
             say(&format!("{}\n", serde_json::to_string_pretty(&answer).map_err(Failure::new)?))?;
         }
         if answer.found_as.is_empty() {
-            return Err(self.unknown());
+            let removed = self.removed(db).await;
+            let removed = removed.map_err(|error| wire::database_failure(error, &effective.target))?;
+            return Err(self.unknown(&removed));
         }
         if self.json { Ok(()) } else { say(&answer.text()) }
     }
 
-    fn unknown(&self) -> Failure {
+    /// What retention has removed of the time in the id, when it is one of ours.
+    async fn removed(&self, db: &Db) -> Result<String, store::Error> {
+        let ours = self.id.parse::<ClickId>().ok().filter(|id| id.uuid().get_version_num() == 7);
+        let Some(made) = ours.map(ClickId::at) else { return Ok(String::new()) };
+        let removed = db.read(move |tx| retention::removed(tx, made)).await?;
+        let said = removed.iter().map(|(class, border)| {
+            format!(
+                "; {} from before {} were removed by retention on {}",
+                class.code(),
+                border.until,
+                border.at
+            )
+        });
+        Ok(said.collect())
+    }
+
+    fn unknown(&self, removed: &str) -> Failure {
         let ours = if self.id.len() == 36 && self.id.parse::<NetworkId>().is_ok() {
             "click id, conversion id, delivery id, answer id, "
         } else {
@@ -86,7 +104,7 @@ impl Command {
         };
         let place = self.network.as_ref().map_or(String::new(), |label| format!(" in network {label}"));
         let searched = format!("nothing{place} is known of `{}`; searched as {ours}pub_click_id", self.id);
-        Failure::new(format!("{searched} and pub_member_id")).next(
+        Failure::new(format!("{searched} and pub_member_id{removed}")).next(
             "copy the id exactly (pub_ ids are case-sensitive), and check with `pitlane config check` that this is \
              the database; a hit on a link that does not exist is only counted",
         )

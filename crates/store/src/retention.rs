@@ -161,6 +161,16 @@ pub fn border(tx: &mut Tx<'_>, class: Class) -> Result<Option<Border>, Error> {
     .transpose()
 }
 
+/// The classes of which everything made at this time has been removed: why an id of ours may no longer be known.
+pub fn removed(tx: &mut Tx<'_>, made: Timestamp) -> Result<Vec<(Class, Border)>, Error> {
+    let mut removed = Vec::new();
+    for class in [Class::Clicks, Class::Inbound, Class::Deliveries] {
+        let found = border(tx, class)?.filter(|border| made < border.until);
+        removed.extend(found.map(|border| (class, border)));
+    }
+    Ok(removed)
+}
+
 /// Removes the next of a class that is older than `until`, at most a few hundred rows.
 pub fn step(tx: &mut Tx<'_>, class: Class, until: Timestamp, now: Timestamp) -> Result<Step, Error> {
     let known = border(tx, class)?;

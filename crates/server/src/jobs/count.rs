@@ -1,0 +1,22 @@
+//! Brings the counts of reports up to what was recorded.
+
+use std::time::Instant;
+
+use store::{Error, report};
+
+use super::{Ctx, Report};
+
+pub(super) async fn run(ctx: &Ctx) -> Result<Report, Error> {
+    let mut done = Report::default();
+    loop {
+        let began = Instant::now();
+        let counted = report::count(&ctx.db, ctx.ambient.now()).await?;
+        done.add("rows", counted.rows);
+        if !counted.behind {
+            return Ok(done);
+        }
+        if !ctx.rest(began).await {
+            return Ok(Report { more: true, ..done });
+        }
+    }
+}
