@@ -4,6 +4,7 @@ mod count;
 mod retention;
 mod run;
 mod show;
+mod sketch;
 mod waiting;
 
 use std::pin::Pin;
@@ -33,6 +34,12 @@ static TABLE: &[Job] = &[
         what: "brings the counts of reports up to what was recorded",
         period: Duration::from_secs(5),
         run: |ctx| Box::pin(count::run(ctx)),
+    },
+    Job {
+        name: "sketches",
+        what: "saves what links' recent clicks looked like, for the next start",
+        period: Duration::from_secs(10),
+        run: |ctx| Box::pin(sketch::run(ctx)),
     },
     Job {
         name: "retention",
