@@ -23,6 +23,7 @@ pub(crate) struct RangeFile {
 
 impl RangeFile {
     /// One CIDR block or address a line; `#` begins a remark.
+    #[expect(clippy::needless_pass_by_value, reason = "of all that are watched, one keeps the bytes")]
     pub(crate) fn parse(content: Content<'_>) -> Result<Self, Error> {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         let text = String::from_utf8_lossy(&content.bytes);

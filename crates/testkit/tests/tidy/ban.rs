@@ -102,7 +102,9 @@ fn is_sql(text: &str) -> bool {
 pub(crate) fn settings_outside_config(source: &Source) -> Vec<Finding> {
     let path = source.path.as_str();
     let is_config = path == "crates/server/src/config.rs" || path.starts_with("crates/server/src/config/");
-    if is_config || source.is_test() || path.starts_with("benches/") {
+    // What a build script reads comes from cargo.
+    let is_build = path.ends_with("/build.rs");
+    if is_config || is_build || source.is_test() || path.starts_with("benches/") {
         return Vec::new();
     }
     let test_lines = source.test_lines();

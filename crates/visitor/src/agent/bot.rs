@@ -5,7 +5,7 @@
 #[rustfmt::skip]
 const ANYWHERE: &[&str] = &[
     // The address of its own page, as polite robots give it.
-    "+http://", "+https://", "(http://", "(https://",
+    "+http://", "+https://",
     // Crawlers.
     "crawl", "spider", "slurp", "scraper", "indexer", "archiver", "nutch", "heritrix", "httrack", "scrapy",
     "screaming frog", "mediapartners-google", "feedfetcher", "apis-google", "google-inspectiontool", "googleother",

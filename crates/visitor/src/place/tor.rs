@@ -18,10 +18,12 @@ pub(crate) struct Table<A> {
     built: Timestamp,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "of all that are watched, one keeps the bytes")]
 pub(crate) fn parse_v4(content: Content<'_>) -> Result<Table<u32>, Error> {
     Table::parse(&content, |text| text.parse().ok())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "of all that are watched, one keeps the bytes")]
 pub(crate) fn parse_v6(content: Content<'_>) -> Result<Table<u128>, Error> {
     Table::parse(&content, |text| text.parse().ok().map(Ipv6Addr::to_bits))
 }

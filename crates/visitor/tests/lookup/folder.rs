@@ -51,7 +51,7 @@ pub(crate) fn mmdb(kind: &str, built_seconds: u64, records: &[(&str, Value)]) ->
     let mut database = Database::default();
     database.metadata.binary_format_major_version = 2;
     database.metadata.ip_version = IpVersion::V6;
-    database.metadata.database_type = kind.to_owned();
+    kind.clone_into(&mut database.metadata.database_type);
     database.metadata.build_epoch = built_seconds;
     for (net, record) in records {
         let path = match net.parse().unwrap() {

@@ -199,8 +199,8 @@ fn it_is_told_which_source_answers_and_how_old_it_is() {
     let (folder, lookup) = tor(&[("geoip", V4), ("geoip6", V6)]);
     let folder = folder.path().display();
     let expected = format!(
-        "countries from {folder}/geoip (Tor, 3 ranges, of 2026-06-25, 151 d 9 h old) and {folder}/geoip6 (Tor, 2 ranges, \
-         of 2026-06-25, 151 d 9 h old)"
+        "countries from {folder}/geoip (Tor, 3 ranges, of 2026-06-25, 151 d 9 h old) and {folder}/geoip6 \
+         (Tor, 2 ranges, of 2026-06-25, 151 d 9 h old)"
     );
     assert_eq!(lookup.unwrap().about(now).to_string(), expected);
 

@@ -22,11 +22,11 @@ fn named(folder: &Folder, content: &[u8]) -> Lookup {
 }
 
 fn read(reloaded: &[Reloaded]) -> Vec<&Path> {
-    let path = |reloaded| match reloaded {
-        &Reloaded::Read { ref path } => path.as_path(),
+    let paths = reloaded.iter().map(|reloaded| match reloaded {
+        Reloaded::Read { path } => path.as_path(),
         Reloaded::Kept { error, .. } => panic!("{error}"),
-    };
-    reloaded.iter().map(path).collect()
+    });
+    paths.collect()
 }
 
 fn kept(reloaded: &[Reloaded]) -> String {
