@@ -1,6 +1,8 @@
 //! `pitlane apply`, as an operator meets it: what it makes, what it leaves, what it says and what it refuses.
 
+mod change;
 mod fault;
+mod rule;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -120,6 +122,7 @@ fn everything(engine: &Engine) -> Vec<Vec<String>> {
         ("app_user", "user_id"),
         ("offer", "offer_id"),
         ("offer_event", "offer_id, event_id"),
+        ("offer_change", "change_id"),
         ("link", "link_id"),
         ("postback", "postback_id"),
         ("audit", "audit_id"),

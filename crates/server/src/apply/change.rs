@@ -73,10 +73,10 @@ fn one(mut fields: Fields<'_>, kind: OfferKind, conversion_kind: ConversionKind)
     let field = fields.required("field", value::code::<ChangedField>);
     // Without a field it cannot be said what its value may be.
     fields.know(&["value"]);
+    let value =
+        field.and_then(|field| fields.required("value", |given| new_value(given, field, conversion_kind)));
     fields.finish()?;
-    let field = field?;
-    let value = fields.required("value", |given| new_value(given, field, conversion_kind));
-    let event = event?;
+    let (event, field) = (event?, field?);
     let wrong = match (field, kind, &event) {
         (ChangedField::Status, _, Some(event)) => {
             Some((event.at, "event: the status is the whole offer's; leave `event` out"))
@@ -183,15 +183,13 @@ fn resolve(
     let mut all: Vec<At<ScheduledChange>> = Vec::with_capacity(declared.len());
     for Declared { at, event, field, value } in declared {
         let fault = |at, why: String| Err(planner.faults.fault(at, format!("{subject} change: {why}")));
-        let id = match event {
-            None => EventId::NONE,
-            Some(code) => match offer.event(&code.value) {
-                Some(event) => event.id,
-                None => {
-                    sound = fault(code.at, format!("event: this offer has no event \"{}\"", code.value));
-                    continue;
-                }
-            },
+        let found = event.as_ref().map(|code| offer.event(&code.value).ok_or(code));
+        let id = match found.transpose() {
+            Ok(found) => found.map_or(EventId::NONE, |event| event.id),
+            Err(code) => {
+                sound = fault(code.at, format!("event: this offer has no event \"{}\"", code.value));
+                continue;
+            }
         };
         let change = ScheduledChange { at: at.value, event: id, field: *field, value: *value };
         if all.iter().any(|own| same_place(&own.value, &change)) {

@@ -166,13 +166,13 @@ fn cycle(
     one: impl Fn(&str) -> Result<i8, String>,
 ) -> Result<Vec<i8>, String> {
     let mut all = match given {
-        DeValue::Array(list) if list.is_empty() => return Err("is empty; name at least one".to_owned()),
-        DeValue::Array(list) => {
+        DeValue::Array(own) if own.is_empty() => return Err("is empty; name at least one".to_owned()),
+        DeValue::Array(own) => {
             let element = |element: &DeValue<'_>| match element {
                 DeValue::Integer(number) => one(&number.to_string()),
                 other => one(value::string(other)?),
             };
-            list.iter().map(|own| element(own.get_ref())).collect::<Result<Vec<i8>, String>>()?
+            own.iter().map(|one| element(one.get_ref())).collect::<Result<Vec<i8>, String>>()?
         }
         DeValue::String(text) => {
             let (from, to) = text.split_once('-').unwrap_or((text, text));
