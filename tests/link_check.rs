@@ -166,8 +166,9 @@ fn every_rule_is_shown_up_to_the_one_that_refuses() {
 
     let refused = check(&engine, &url("paused/app", IDS), &[]);
     assert_eq!(refused.code, Some(1));
-    assert!(refused.stdout.contains("FAILED  offer active: status Paused"), "{refused:?}");
-    assert!(!refused.stdout.contains("member has not"), "{refused:?}");
+    let (met, beyond) = refused.stdout.split_once("With that mended, a visitor would meet").unwrap();
+    assert!(met.contains("FAILED  offer active: status Paused"), "{refused:?}");
+    assert!(!met.contains("member has not") && beyond.contains("passed  member has not"), "{refused:?}");
     assert_eq!(refused.stderr, "error: this link does not lead to the advertiser: offer_not_active\n");
     world.stop();
 }
@@ -252,4 +253,123 @@ fn what_the_rules_let_pass_may_still_be_odd() {
         assert!(warnings.contains(warning), "{query}: {warnings}");
     }
     world.stop();
+}
+
+const RULES: &str = r#"
+[[offer]]
+slug = "choosy"
+advertiser = "shop"
+destination = "https://shop.example/choosy?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+trusts_partner_place = true
+caps = { day = 3 }
+targeting = [
+    { allow = "country", of = ["DE", "AT"] },
+    { block = "region", of = ["BE"] },
+    { allow = "device", of = ["IOS", "Android"] },
+    { allow = "language", of = ["de"] },
+]
+[[link]]
+offer = "choosy"
+partner = "app"
+"#;
+
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like \
+                      Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
+const BOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+
+#[test]
+fn for_every_kind_of_visitor_it_says_what_the_server_then_does() {
+    for_each_engine(|engine| {
+        let world = World::with(engine, &format!("{STATES}{RULES}"), &[]);
+        let mut verdicts = std::collections::BTreeMap::new();
+        for country in ["", "DE", "aut", "FR"] {
+            for region in ["", "BE", "BY"] {
+                for (agent, language) in
+                    [(IPHONE, "de-AT, en;q=0.5"), (IPHONE, "fr"), (BOT, "de"), ("", "de")]
+                {
+                    let query = format!("{IDS}&pub_geo_country={country}&pub_geo_state={region}");
+                    let url = format!("{}{}?{query}", world.server().url(), world.path("choosy/app"));
+                    let args = ["--user-agent", agent, "--language", language, "--json"];
+                    let said = check(engine, &url, &args).json();
+                    let visit = http::client().get(&url);
+                    let visit = visit.header("user-agent", agent).header("accept-language", language);
+                    let met = http::answer(visit);
+                    let verdict = met.header("x-click-verdict");
+                    assert_eq!(said["verdict"], verdict, "{query} {agent} {language}: {said:#}");
+                    assert_eq!(said["http_status"], met.status, "{query}");
+                    *verdicts.entry(verdict.to_owned()).or_insert(0) += 1;
+                }
+            }
+        }
+        // 48 visitors; the click id of all is the same, so whoever passes is flagged from the second on.
+        assert_eq!(
+            verdicts.keys().collect::<Vec<_>>(),
+            ["pub_click_id_reused", "target_mismatch"],
+            "{verdicts:?}"
+        );
+        assert_eq!(verdicts.values().sum::<i32>(), 48);
+        world.stop();
+    });
+}
+
+#[test]
+fn a_supposed_visitor_is_taken_for_one_and_every_rule_is_told() {
+    let engine = Engine::sqlite();
+    let world = World::with(&engine, RULES, &[]);
+    let url = format!("http://any.example{}?{IDS}", world.path("choosy/app"));
+    let own = [
+        "--country",
+        "DE",
+        "--region",
+        "BY",
+        "--device",
+        "IOS",
+        "--language",
+        "de",
+        "--address",
+        "192.0.2.9",
+    ];
+    let good = check(&engine, &url, &own).ok().stdout;
+    for told in [
+        "passed  caps and budgets leave room: 0 of 3 conversions a day",
+        "passed  targeting: country is `DE`; the offer allows DE, AT",
+        "passed  targeting: region is `BY`; the offer blocks BE",
+        "passed  targeting: device is `IOS`; the offer allows IOS, Android",
+        "passed  targeting: language is `de`; the offer allows de",
+    ] {
+        assert!(good.contains(told), "no {told:?} in {good}");
+    }
+    let nobody = checked(&engine, &url, &[]);
+    assert_eq!((&nobody["verdict"], &nobody["http_status"]), (&"target_mismatch".into(), &403.into()));
+    let steps = nobody["steps"].as_array().unwrap();
+    let failed = |beyond: bool| {
+        steps.iter().filter(|step| step["passed"] == false && step["beyond"] == beyond).count()
+    };
+    assert_eq!((failed(false), failed(true)), (1, 2), "{nobody:#}");
+    assert!(check(&engine, &url, &["--device", "Fridge"]).stderr.contains("is no device"));
+    let bot = checked(&engine, &url, &[&own[..], &["--user-agent", BOT]].concat());
+    assert_eq!((&bot["verdict"], &bot["marks"]), (&"ok".into(), &serde_json::json!(["bot"])));
+    world.stop();
+}
+
+#[test]
+fn caps_are_those_of_the_record() {
+    for_each_engine(|engine| {
+        let world = World::with(engine, &crate::life::offer("choosy", "caps = { day = 3 }"), &[]);
+        for member in ["a", "b", "c"] {
+            let query = format!("pub_click_id={member}&pub_member_id={member}");
+            let click = crate::world::click_id(&world.visit("choosy/app", &query));
+            assert_eq!(world.report(&format!("gk_click_id={click}")).code(), "recorded");
+        }
+        let url = format!("http://any.example{}?{IDS}", world.path("choosy/app"));
+        let said = checked(engine, &url, &[]);
+        assert_eq!(said["verdict"], "offer_capped", "{said:#}");
+        assert!(said.to_string().contains("3 of 3 conversions a day"), "{said:#}");
+        eventually("the server knows", AT_MOST, || {
+            world.visit("choosy/app", IDS).header("x-click-verdict") == "offer_capped"
+        });
+        world.stop();
+    });
 }

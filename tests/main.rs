@@ -6,7 +6,9 @@
     reason = "a failed test says so by a panic"
 )]
 
+mod api;
 mod apply;
+mod audit;
 mod backup;
 mod cap;
 mod click;
@@ -17,7 +19,11 @@ mod crash;
 mod crowd;
 mod delivery;
 mod demo;
+mod erase;
 mod fault;
+mod health;
+mod jobs;
+mod life;
 mod link_check;
 mod loop_through;
 mod malformed;
@@ -30,8 +36,18 @@ mod parameter;
 mod postback;
 mod proof;
 mod race;
+mod replay;
+mod report;
+mod sequence;
+mod retention;
+mod ruling;
 mod serve;
+mod targeting;
+mod test_mode;
 mod traffic;
+mod upload;
+mod visitor;
+mod waiting;
 mod why;
 mod world;
 

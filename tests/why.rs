@@ -156,6 +156,11 @@ fn the_text_is_in_order_of_time_and_holds_no_secret() {
             "passed  partner approved: partner Active, link Approved",
             "sent on to the advertiser (302)",
             "127.0.0.1 reported: answered recorded (200)",
+            "passed  postback is new: no conversion has its key",
+            "passed  not too late: ",
+            "after the click, 0 s to 30 d allowed",
+            "passed  member has not completed it: the place is free",
+            "passed  approval: Success: Automatic at once",
             "recorded: Success",
             "revenue 2.50 USD, payout 1.20 USD",
             "made: tells postback all of Success",
@@ -240,13 +245,17 @@ fn settings_that_have_changed_since_are_told() {
     let engine = Engine::sqlite();
     let world = World::start(&engine);
     let click = world.click("flat", "m-1");
-    let paused = world.declaration().replacen("slug = \"flat\"", "slug = \"flat\"\nstatus = \"Paused\"", 1);
-    apply(&engine, &paused, &[]);
+    let rule = "slug = \"flat\"\ntargeting = [{ allow = \"country\", of = [\"DE\"] }]";
+    apply(&engine, &world.declaration().replacen("slug = \"flat\"", rule, 1), &[]);
     let rules = &story(&engine, &click)["rules"];
-    assert_eq!((&rules["verdict"], &rules["agrees"]), (&"offer_not_active".into(), &false.into()));
+    assert_eq!((&rules["verdict"], &rules["agrees"]), (&"target_mismatch".into(), &false.into()));
     in_order(
         &told(&engine, &click),
-        &["decided: ok", "With the settings of now it would be offer_not_active"],
+        &[
+            "decided: ok",
+            "FAILED  targeting: country is `unknown`; the offer allows DE",
+            "With the settings of now it would be target_mismatch",
+        ],
     );
     world.stop();
 }
@@ -273,8 +282,11 @@ fn what_the_member_completed_later_does_not_change_why_it_was_let_through() {
 fn an_id_of_many_clicks_lists_the_newest_and_says_how_to_narrow() {
     for_each_engine(|engine| {
         let world = World::start(engine);
-        let visit =
-            |n| click_id(&world.visit("share/app", &format!("pub_click_id=same&pub_member_id=m-{n}")));
+        let visit = |n| {
+            let answer = world.visit("share/app", &format!("pub_click_id=same&pub_member_id=m-{n}"));
+            // From the second on the click id is flagged.
+            answer.header("location").split_once("click=").unwrap().1.to_owned()
+        };
         let clicks: Vec<String> = (0..25).map(visit).collect();
         world.report(&format!("gk_click_id={}&cnv_amount=10", clicks[24]));
         let known = known(engine, "same");
@@ -456,4 +468,78 @@ fn a_folder_without_a_database_is_refused_and_stays_as_it_is() {
         in_order(&ran.stderr, &["there is no database in", "next: name its folder with --data"]);
     }
     assert!(!std::path::Path::new(&nowhere).exists());
+}
+
+#[test]
+fn every_request_tells_the_rules_that_it_met_then() {
+    for_each_engine(|engine| {
+        let more = crate::life::offer("capped", "caps = { total = 1 }\npending_days = 3");
+        let world = World::with(engine, &more, &[]);
+        let visit =
+            |n| click_id(&world.visit("capped/app", &format!("pub_click_id=c-{n}&pub_member_id=m-{n}")));
+        let (first, second) = (visit(1), visit(2));
+        world.report(&format!("gk_click_id={first}"));
+        world.report(&format!("gk_click_id={first}"));
+        assert_eq!(world.report(&format!("gk_click_id={second}")).code(), "rejected:capped");
+        let text = told(engine, &first);
+        in_order(
+            &text,
+            &[
+                "answered recorded (200)",
+                "passed  caps and budgets leave room: taken: 0 of 1 conversions in total",
+                "passed  approval: Pending; Automatic after 3 days: Success at 20",
+                "recorded: Pending",
+                "answered duplicate (200)",
+                "FAILED  postback is new: it is conversion ",
+                "becomes Success by itself",
+            ],
+        );
+        in_order(
+            &told(engine, &second),
+            &[
+                "answered rejected:capped",
+                "FAILED  caps and budgets leave room: taken: 1 of 1 conversions in total",
+            ],
+        );
+        // The offer's rules change; what the request met then stays.
+        apply(engine, &world.declaration().replace("caps = { total = 1 }", ""), &[]);
+        in_order(&told(engine, &second), &["FAILED  caps and budgets leave room: taken: 1 of 1"]);
+        let waits = &story(engine, &first)["conversions"][0]["waits"];
+        assert_eq!(waits["what"], "approval");
+        let unknown = "0198f1c2-7a3b-7c4d-8e5f-a1b2c3d4e5f6";
+        world.report(&format!("gk_click_id={unknown}"));
+        in_order(&told(engine, unknown), &["answered click_unknown", "FAILED  click known: no click "]);
+        world.stop();
+    });
+}
+
+#[test]
+fn a_test_is_told_as_one() {
+    let engine = Engine::sqlite();
+    let world = World::start(&engine);
+    let made =
+        PITLANE.run_on(&engine, &["link", "test", &world.applied.id("link", "flat/app"), "--json"]).ok();
+    let url = made.json()["url"].as_str().unwrap().to_owned();
+    let query = url.split_once('?').unwrap().1.to_owned();
+    eventually("the server knows the key", AT_MOST, || world.visit("flat/app", &query).status == 302);
+    let newest = engine.sql("select click_id from click order by click_id desc limit 1")[0][0].clone();
+    let click = uuid::Uuid::parse_str(&newest).unwrap().to_string();
+    world.report(&format!("gk_click_id={click}"));
+    world.received();
+    let story = story(&engine, &click);
+    assert_eq!(story["click"]["marks"], serde_json::json!(["test"]), "{story:#}");
+    assert_eq!(
+        (&story["conversions"][0]["test"], &story["conversions"][0]["holds_place"]),
+        (&true.into(), &false.into())
+    );
+    in_order(
+        &told(&engine, &click),
+        &[
+            "marked: test",
+            "caps and budgets leave room: a test is not counted",
+            "a test: it holds no place",
+            "Success, a test;",
+        ],
+    );
+    world.stop();
 }

@@ -102,6 +102,7 @@ pub(super) async fn postback(
         content_type,
         body: body.to_vec(),
         webhook_id: signature::text(&headers, "webhook-id").map(str::to_owned),
+        is_test: signature::text(&headers, "x-pitlane-test") == Some("1"),
         signature,
         answer: behaviour.word(),
         accepted: behaviour.is_good(),

@@ -29,6 +29,8 @@ pub struct Received {
     pub parameters: Vec<(String, String)>,
     /// The header of that name. Another attempt at the same delivery carries the same one.
     pub webhook_id: Option<String>,
+    /// Whether it says that it is of a test click (`x-pitlane-test: 1`).
+    pub is_test: bool,
     /// What the check of its signature found.
     pub signature: SignatureCheck,
     /// How it was answered, in words.
@@ -127,6 +129,7 @@ mod tests {
             body: Vec::new(),
             parameters: Vec::new(),
             webhook_id: None,
+            is_test: false,
             signature: SignatureCheck::Missing,
             answer: String::new(),
             accepted: true,
