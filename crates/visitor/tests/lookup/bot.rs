@@ -26,6 +26,7 @@ fn an_address_in_the_operators_ranges_is_a_bots() {
         ("192.0.2.7", true),
         ("192.0.2.8", false),
         ("::ffff:192.0.2.7", true),
+        ("203.0.112.255", false),
         ("203.0.113.255", true),
         ("::ffff:203.0.113.1", true),
         ("2001:db8:0:ffff::1", true),
