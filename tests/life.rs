@@ -239,6 +239,12 @@ fn a_planned_status_takes_effect_by_its_time_on_every_server() {
         for server in &servers {
             eventually("the offer pauses", SOON, || verdict(server) == "offer_not_active");
         }
+        // It is in the audit log once, whichever server wrote it: planned by apply, then effective.
+        let told =
+            "select actor, change from audit where subject = 'offer/flat' and change like '%took effect%'";
+        eventually("the effect is told", SOON, || !engine.sql(told).is_empty());
+        let change = r#"{"changes":[{"field":"status","new":"Paused"}],"result":"took effect"}"#;
+        assert_eq!(engine.sql(told), [["apply", change]]);
         // The file does not name the status, so it stays; when it does, that counts from then on.
         apply(engine, world.declaration(), &[]);
         assert_eq!(verdict(world.server()), "offer_not_active");
@@ -248,6 +254,7 @@ fn a_planned_status_takes_effect_by_its_time_on_every_server() {
         for server in &servers {
             eventually("the offer runs again", SOON, || verdict(server) == "ok");
         }
+        assert_eq!(engine.sql(told).len(), 1);
         if let Some(second) = second {
             second.stop();
         }

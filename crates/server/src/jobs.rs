@@ -1,5 +1,6 @@
 //! What the server does by itself: the one table of jobs, and what each of them may use.
 
+mod change;
 mod count;
 mod retention;
 mod run;
@@ -28,6 +29,12 @@ static TABLE: &[Job] = &[
         what: "ends the waiting of pending conversions whose time has come",
         period: Duration::from_secs(5),
         run: |ctx| Box::pin(waiting::run(ctx)),
+    },
+    Job {
+        name: "offer_changes",
+        what: "writes to the audit log which planned changes of offers took effect",
+        period: Duration::from_secs(5),
+        run: |ctx| Box::pin(change::run(ctx)),
     },
     Job {
         name: "count_reports",
