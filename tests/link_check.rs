@@ -284,8 +284,8 @@ fn for_every_kind_of_visitor_it_says_what_the_server_then_does() {
     for_each_engine(|engine| {
         let world = World::with(engine, &format!("{STATES}{RULES}"), &[]);
         let mut verdicts = std::collections::BTreeMap::new();
-        for country in ["", "DE", "aut", "FR"] {
-            for region in ["", "BE", "BY"] {
+        for country in ["", "aut", "FR"] {
+            for region in ["", "BE"] {
                 for (agent, language) in
                     [(IPHONE, "de-AT, en;q=0.5"), (IPHONE, "fr"), (BOT, "de"), ("", "de")]
                 {
@@ -303,13 +303,13 @@ fn for_every_kind_of_visitor_it_says_what_the_server_then_does() {
                 }
             }
         }
-        // 48 visitors; the click id of all is the same, so whoever passes is flagged from the second on.
+        // 24 visitors; the click id of all is the same, so whoever passes is flagged from the second on.
         assert_eq!(
             verdicts.keys().collect::<Vec<_>>(),
             ["pub_click_id_reused", "target_mismatch"],
             "{verdicts:?}"
         );
-        assert_eq!(verdicts.values().sum::<i32>(), 48);
+        assert_eq!(verdicts.values().sum::<i32>(), 24);
         world.stop();
     });
 }

@@ -58,6 +58,8 @@ fn a_country_rule_changes_the_clicks_of_other_countries() {
         }
         clicks.push(click(&open, 9 * 24, "FR"));
         plant(engine, &clicks);
+        // A server counts what it finds.
+        world.stop();
         let before = engine.content();
         let rule = draft("open", "targeting = [{ allow = \"country\", of = [\"DE\"] }]");
         let (replayed, unchanged, told) = found(engine, "open", &rule);
@@ -71,7 +73,6 @@ fn a_country_rule_changes_the_clicks_of_other_countries() {
         assert_eq!(same, (60.into(), 60.into(), Vec::new()));
         assert_eq!(engine.content(), before, "nothing is written");
         examples_are_of(engine, &rule, "FR");
-        world.stop();
     });
 }
 

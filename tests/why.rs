@@ -9,7 +9,7 @@ use crate::PITLANE;
 use crate::world::{AT_MOST, TOKEN, World, apply, click_id, conversion_id};
 
 /// Where the JSON is described.
-const GUIDE: &str = include_str!("../docs/guide/why.md");
+const GUIDE: &str = concat!(include_str!("../docs/guide/why.md"), include_str!("../docs/guide/dry-run.md"));
 
 /// What is known of an id, as JSON.
 #[track_caller]
