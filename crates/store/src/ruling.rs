@@ -260,7 +260,7 @@ fn unchanged(own: &Conversion) -> Outcome {
 }
 
 fn place_taken(own: &Conversion, winner: ConversionId) -> Outcome {
-    let message = format!("member's place is taken by conversion {winner}; reject that one first");
+    let message = format!("its member's place is taken by conversion {winner}; reject that one first");
     Outcome { code: "place_taken", conversion: Some(own.id), before: Some(own.status), message }
 }
 

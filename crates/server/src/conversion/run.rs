@@ -59,7 +59,10 @@ async fn work(
     let mut rows = table.rows();
     let header = next(&mut rows).await?;
     let header = header.and_then(|raw| raw.cells.ok());
-    let header = header.ok_or_else(|| Failure::usage("the file has no readable first row"))?;
+    let header = header.ok_or_else(|| {
+        let next = "its first row names the columns; save it as CSV UTF-8 or as XLSX";
+        Failure::usage("the file has no first row that can be read").next(next)
+    })?;
     let columns = Columns::read(kind, &header)?;
     let name = asked.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let file = upload::File {
@@ -86,7 +89,7 @@ async fn work(
         let lines = run.step(position.id, at, entries).await?;
         result_file.write(&lines)?;
         at += taken;
-        bar.set_message(format!("{at} rows"));
+        bar.set_message(counted(at));
         bar.set_position(read);
         done.add(lines);
     }
@@ -233,19 +236,19 @@ impl Done {
             return Ok(());
         }
         let next = format!("mend those rows ({result} says what is wrong) and give the file again");
-        Err(Failure::new(format!("{failed} of {rows} rows failed")).next(next))
+        Err(Failure::new(format!("{failed} of {} failed", counted(rows))).next(next))
     }
 
     fn text(&self, asked: &ByFile, rows: i64) -> String {
         let mut text = String::new();
         if self.before > 0 {
             // Writing into a String cannot fail, here and below.
-            let _ =
-                writeln!(text, "Continued behind the first {} rows, which an earlier run did.", self.before);
+            let before = counted(self.before);
+            let _ = writeln!(text, "Continued behind the first {before}, which an earlier run did.");
         }
         let name = asked.file.display();
         let dry = if asked.dry_run { " A dry run: nothing was written." } else { "" };
-        let _ = writeln!(text, "{name}: {rows} rows.{dry}");
+        let _ = writeln!(text, "{name}: {}.{dry}", counted(rows));
         let width = self.counts.keys().map(String::len).max().unwrap_or(0);
         for (code, count) in &self.counts {
             let _ = writeln!(text, "  {code:width$}  {count}");
@@ -262,6 +265,10 @@ impl Done {
 fn has_failed(code: &str) -> bool {
     let done = ["changed", "unchanged", "recorded", "updated", "duplicate", "member_already_completed"];
     !done.contains(&code) && !code.starts_with("rejected:")
+}
+
+fn counted(rows: i64) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
 fn result_path(asked: &ByFile) -> PathBuf {
