@@ -128,8 +128,8 @@ fn money_of_two_currencies_stays_apart() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The parts of a range are the range: without gaps, in order, each under a name of its own, and each moment of a part
-    /// has the part's date by the calendar itself.
+    /// The parts of a range are the range: without gaps, in order, each under a name of its own, and each moment of a
+    /// part has the part's date by the calendar itself.
     #[test]
     fn parts_of_time_are_the_whole_time(
         start in 90_000..118_000_i64,

@@ -158,8 +158,8 @@ fn bar(found: &Found, what: &'static str) -> ProgressBar {
 fn text(found: &Found) -> String {
     let Found { from, until, clicks_from, quarters, rebuilt, differences } = found;
     let mut lines = vec![format!(
-        "{from} until {until}: {quarters} quarters of an hour compared with their clicks and conversions, every cap and \
-         budget, and every delivery."
+        "{from} until {until}: {quarters} quarters of an hour compared with their clicks and conversions, every \
+         cap and budget, and every delivery."
     )];
     if *rebuilt > 0 {
         lines.push(format!("{rebuilt} quarters were counted anew before."));

@@ -162,16 +162,20 @@ fn newest(newest: &Newest) -> String {
     if newest.clicks == 0 {
         return String::new();
     }
-    let top = |values: &[(String, usize)]| {
-        let values = values.iter().map(|(value, count)| format!("`{}` {count}", line(value, WIDEST)));
-        values.collect::<Vec<_>>().join(", ")
-    };
     let Newest { clicks, members, click_ids, top_members, top_click_ids, .. } = newest;
     format!(
-        "  The last {clicks} clicks carry {members} member ids: {}\n  and {click_ids} click ids: {}\n",
+        "  The last {clicks} clicks carry {members} member ids{}\n  and {click_ids} click ids{}\n",
         top(top_members),
         top(top_click_ids)
     )
+}
+
+/// The values that came more than once.
+fn top(values: &[(String, usize)]) -> String {
+    let again = values.iter().filter(|(_, count)| *count > 1);
+    let again: Vec<String> =
+        again.map(|(value, count)| format!("`{}` {count}", line(value, WIDEST))).collect();
+    if again.is_empty() { ", each once".to_owned() } else { format!(", most often {}", again.join(", ")) }
 }
 
 fn object(shown: &Shown) -> Value {

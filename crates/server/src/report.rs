@@ -1,4 +1,5 @@
-//! `pitlane report`: clicks, conversions and money by whatever the network wants to know, on the terminal, as CSV or JSON.
+//! `pitlane report`: clicks, conversions and money by whatever the network wants to know, on the terminal, as CSV or
+//! as JSON.
 
 mod export;
 mod table;
@@ -24,15 +25,16 @@ const MOST_STEPS: usize = 1_000;
 /// The days that are shown when none are asked for, today among them.
 const DAYS: i64 = 7;
 
+const BY: &str = "Group by this; may be given twice: day, hour, week, month, offer, event, partner, link, country, \
+                  device, os, verdict, status, pub_sub_1 to pub_sub_15";
+
 /// What `pitlane report` is asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Command {
     /// The network's label, where there are several
     #[arg(long, value_name = "LABEL")]
     network: Option<String>,
-    /// Group by this; may be given twice: day, hour, week, month, offer, event, partner, link, country, device, os,
-    /// verdict, status, pub_sub_1 to pub_sub_15
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", help = BY)]
     by: Vec<Dimension>,
     /// Only this value, such as country=DE; may be given several times, of one dimension any of them counts
     #[arg(long = "where", value_name = "WHAT=VALUE", value_parser = filter)]

@@ -1,5 +1,5 @@
-//! The health of a link: what its clicks were judged, by quarters of an hour from the counts, and what its newest clicks
-//! carry, exactly, from the clicks themselves.
+//! The health of a link: what its clicks were judged, by quarters of an hour from the counts, and what its newest
+//! clicks carry, exactly, from the clicks themselves.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -20,8 +20,8 @@
 //! in the same way (`conversion_change.counted`), and adds its status and takes the one before it away. Sums do not
 //! depend on the order of their terms, so neither does this one.
 //!
-//! The counts do not move in the conversion's own transaction, as caps must: on PostgreSQL all conversions of a link would
-//! then wait for each other's commit.
+//! The counts do not move in the conversion's own transaction, as caps must: on PostgreSQL all conversions of a link
+//! would then wait for each other's commit.
 
 mod ask;
 mod audit;

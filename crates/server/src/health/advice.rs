@@ -14,6 +14,8 @@ const CONSTANT: usize = 20;
 const REUSED: usize = 2;
 /// Hits of bots beyond this share, in percent.
 const BOTS: i64 = 30;
+/// Hits of one verdict that are told of even when they are less than a hundredth.
+const MANY: i64 = 20;
 /// The longest value that is shown in full, in characters.
 const WIDEST: usize = 80;
 
@@ -39,7 +41,8 @@ pub(super) fn of(health: &Health, days: i64) -> Vec<Warning> {
         }];
     }
     let newest = &health.newest;
-    let judged = health.verdicts.iter().filter_map(|judged| {
+    let often = |hits: i64| hits >= MANY || hits * 100 >= total.hits;
+    let judged = health.verdicts.iter().filter(|judged| often(judged.clicks.hits)).filter_map(|judged| {
         let (what, next) = about(judged.verdict)?;
         let share = percent(judged.clicks.hits, total.hits);
         let what = format!("{share} of the hits of {days} days {what}; the last one at {}", judged.last);

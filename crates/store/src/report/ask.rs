@@ -193,14 +193,15 @@ impl Sheet<'_> {
         Ok(())
     }
 
-    /// Whose links alone are asked about; none when everybody's are.
+    /// Whether only some links are asked about.
+    fn is_of_some_links(&self) -> bool {
+        let of_link = [Dimension::Offer, Dimension::Partner, Dimension::Link];
+        self.ask.partner().is_some() || of_link.into_iter().any(|dimension| self.ask.has_filter(dimension))
+    }
+
+    /// The links that are asked about; none when all are.
     fn own_links(&self) -> Option<Vec<LinkId>> {
-        let asked = |dimension: Dimension| {
-            matches!(dimension, Dimension::Offer | Dimension::Partner | Dimension::Link)
-        };
-        let narrow =
-            self.ask.partner().is_some() || self.ask.dimensions().skip(self.ask.by().len()).any(asked);
-        narrow.then(|| {
+        self.is_of_some_links().then(|| {
             let own = self.catalog.links.values().filter(|link| self.is_asked(link));
             own.map(|link| link.id).collect()
         })
@@ -220,8 +221,8 @@ impl Sheet<'_> {
         let link = subject.link.and_then(|id| self.catalog.links.get(&id));
         match (link, subject.link) {
             (Some(link), _) if !self.is_asked(link) => return None,
-            // A link that this process does not know yet is nobody's but the network's.
-            (None, Some(_)) if self.ask.partner().is_some() => return None,
+            // A link that this catalog does not know yet is nobody's but the network's.
+            (None, Some(_)) if self.is_of_some_links() => return None,
             _ => {}
         }
         let shown = |dimension| shown(dimension, subject, link.map(AsRef::as_ref));

@@ -1,5 +1,5 @@
-//! What no count has: sub parameters, and the facts of a conversion's click. The clicks and conversions of the asked range
-//! are read one by one, as many as a report may look at.
+//! What no count has: sub parameters, and the facts of a conversion's click. The clicks and conversions of the asked
+//! range are read one by one, as many as a report may look at.
 
 use domain::click::{Facts, Marks, Verdict};
 use domain::conversion::Status;

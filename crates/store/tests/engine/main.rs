@@ -9,6 +9,7 @@
 
 mod append;
 mod backup;
+mod count;
 mod disk;
 mod lost;
 mod migrate;
