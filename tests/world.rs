@@ -208,6 +208,15 @@ impl<'e> World<'e> {
         self.server.stop();
     }
 
+    /// Ends the server in order, and starts another one on the same database, with these flags.
+    pub(crate) fn restart_with(self, flags: &[&str], meanwhile: impl FnOnce()) -> Self {
+        let Self { server, engine, .. } = self;
+        server.stop();
+        meanwhile();
+        let server = PITLANE.serve(engine, &[&TO_THIS_MACHINE, flags].concat());
+        Self { server, ..self }
+    }
+
     /// Kills the server, and starts another one on the same database.
     pub(crate) fn crash(self, meanwhile: impl FnOnce()) -> Self {
         let Self { server, engine, .. } = self;
@@ -218,10 +227,7 @@ impl<'e> World<'e> {
 
     /// Ends the server in order, and starts another one on the same database.
     pub(crate) fn restart(self, meanwhile: impl FnOnce()) -> Self {
-        let Self { server, engine, .. } = self;
-        server.stop();
-        meanwhile();
-        Self { server: PITLANE.serve(engine, &TO_THIS_MACHINE), ..self }
+        self.restart_with(&[], meanwhile)
     }
 
     /// The path of a link (`offer/partner`), without parameters.

@@ -1,0 +1,232 @@
+//! Erasing a person: nothing of it is left, nothing that counts is changed, and nobody is paid twice.
+
+use serde_json::Value;
+use testkit::{Engine, Server, eventually, for_each_engine, http};
+
+use crate::PITLANE;
+use crate::world::{AT_MOST, TO_THIS_MACHINE, TOKEN, World, click_id, conversion_id};
+
+/// A second partner whose member has the same id, and a partner postback that carries what it can.
+const MORE: &str = r#"
+[[partner]]
+slug = "other"
+[[link]]
+offer = "flat"
+partner = "other"
+[[postback]]
+partner = "app"
+slug = "everything"
+url = "http://{partner}/postback/everything?member={pub_member_id}&sub={pub_sub_1}&click={pub_click_id}"
+"#;
+
+const MEMBER: &str = "anna.smith@mail.example";
+
+/// What tells who the person is: none of it may be left.
+const TRACES: [&str; 7] = [
+    "anna.smith",
+    "sub-of-anna",
+    "Anna-Browser",
+    "smith@home",
+    "user-4711",
+    "198.51.100.77",
+    "session-of-anna",
+];
+
+impl World<'_> {
+    /// A visit of the person to the flat offer of `app`.
+    fn anna(&self, click: &str) -> String {
+        let query = format!(
+            "pub_click_id={click}&pub_member_id=anna.smith%40mail.example&pub_sub_1=sub-of-anna&pub_age=44\
+             &pub_session_id=session-of-anna"
+        );
+        let url = format!("{}{}?{query}", self.server().url(), self.path("flat/app"));
+        click_id(&http::answer(http::client().get(url).header("user-agent", "Anna-Browser/1.0")))
+    }
+
+    /// What tells about the person in any table, by the beginnings of the rows.
+    fn traces(&self) -> Vec<String> {
+        let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let found =
+            |line: &String| TRACES.iter().any(|trace| line.contains(trace) || line.contains(&hex(trace)));
+        self.engine.content().into_iter().filter(found).collect()
+    }
+
+    /// Everything that is counted or paid.
+    fn sums(&self) -> Vec<Vec<Vec<String>>> {
+        let each = [
+            "select link_id, verdict, count(*), count(distinct pub_member_id) from click group by link_id, verdict order by 1, 2",
+            "select partner_id, status, count(*), count(distinct pub_member_id), sum(revenue_micros), sum(payout_micros), \
+             sum(holds_place) from conversion group by partner_id, status order by 1, 2",
+            "select * from click_count order by start_ms, link_id, verdict",
+            "select * from conversion_count order by start_ms, link_id, status",
+            "select state, count(*) from delivery group by state",
+            "select result, count(*) from delivery_attempt group by result",
+            "select code, count(*) from inbound group by code order by code",
+            "select status, count(*) from conversion_change group by status",
+        ];
+        each.map(|query| self.engine.sql(query)).into()
+    }
+}
+
+fn erase(engine: &Engine, more: &[&str]) -> Value {
+    let args =
+        [&["erase", "--network", "acme", "--partner", "app", "--member", MEMBER, "--json"], more].concat();
+    PITLANE.run_on(engine, &args).ok().json()
+}
+
+/// The person came twice and converted once; others came and converted as well.
+fn past(world: &World<'_>) -> String {
+    let report = |click: &str| {
+        world.report(&format!(
+            "gk_click_id={click}&cnv_email=smith%40home.example&cnv_user_id=user-4711&cnv_sub_1=sub-of-anna\
+             &cnv_conversion_ip_address=198.51.100.77"
+        ))
+    };
+    let first = report(&world.anna("click-1"));
+    assert_eq!(first.code(), "recorded");
+    assert_eq!(report(&world.anna("click-2")).code(), "member_already_completed");
+    let third = world.click("flat", "bert");
+    assert_eq!(world.report(&format!("gk_click_id={third}")).code(), "recorded");
+    let query = "pub_click_id=o1&pub_member_id=somebody-else";
+    let other = click_id(&world.visit("flat/other", query));
+    assert_eq!(world.report(&format!("gk_click_id={other}")).code(), "recorded");
+    world.received();
+    eventually("everything is counted", AT_MOST, || {
+        world.count("click_arrival") == 0 && world.count("conversion_change where counted = 0") == 0
+    });
+    conversion_id(&first)
+}
+
+#[test]
+fn not_a_byte_of_the_person_is_left_and_totals_are_the_same() {
+    for_each_engine(|engine| {
+        let world = World::with(engine, MORE, &[]);
+        past(&world);
+        assert!(world.traces().len() >= 7, "{:#?}", world.traces());
+        let (before, content) = (world.sums(), rows(engine));
+        let dry = erase(engine, &["--dry-run"]);
+        assert_eq!(rows(engine), content, "a dry run changes nothing");
+        let done = erase(engine, &[]);
+        for (what, count) in [("clicks", 2), ("conversions", 2), ("requests", 2), ("attempts", 2)] {
+            assert_eq!((&dry[what], &done[what]), (&count.into(), &count.into()), "{what}");
+        }
+        assert_eq!(world.traces(), Vec::<String>::new());
+        assert_eq!(world.sums(), before);
+        PITLANE.run_on(engine, &["audit"]).ok();
+        // The audit log says that it was done, and not about whom.
+        let audit = world.engine.sql("select actor, subject, change from audit where actor = 'erase'");
+        assert_eq!((audit.len(), audit[0][1].as_str()), (1, "partner/app"));
+        // Others are as they were, and so is the partner's click id, by which it settles.
+        assert_eq!(world.count("click where pub_member_id = 'bert'"), 1);
+        assert_eq!(
+            world.count("conversion where pub_click_id = 'click-1' and pub_member_id like 'erased:%'"),
+            1
+        );
+        // Once more finds nothing, and changes nothing but the audit log.
+        let content = rows(engine);
+        assert_eq!(erase(engine, &[])["clicks"], 0);
+        assert_eq!(rows(engine), content);
+        let unknown = PITLANE.run_on(engine, &["erase", "--partner", "nobody", "--member", MEMBER]);
+        assert_eq!(unknown.code, Some(2), "{unknown:?}");
+        world.stop();
+    });
+}
+
+/// Everything but the audit log and what jobs write.
+fn rows(engine: &Engine) -> Vec<String> {
+    let moving =
+        |line: &String| ["audit: ", "job: ", "retention: "].iter().any(|table| line.starts_with(table));
+    engine.content().into_iter().filter(|line| !moving(line)).collect()
+}
+
+#[test]
+fn a_person_who_comes_back_is_not_paid_twice_on_any_server() {
+    for_each_engine(|engine| {
+        let world = World::with(engine, MORE, &[]);
+        // A click from before, whose result is reported only afterwards.
+        let open = world.anna("click-3");
+        let winner = past(&world);
+        let later = format!("gk_click_id={open}&cnv_conversion_id=order-3");
+        erase(engine, &[]);
+        let answer = world.report(&later);
+        assert_eq!(answer.code(), "member_already_completed", "{answer:?}");
+        let world = world.restart(|| ());
+        // A new process knows nothing but the record.
+        let query = "pub_click_id=click-4&pub_member_id=anna.smith%40mail.example";
+        let back = world.visit("flat/app", query);
+        assert_eq!(back.header("x-click-verdict"), "member_already_completed", "{back:?}");
+        assert_eq!(
+            world.visit("flat/other", query).header("x-click-verdict"),
+            "ok",
+            "another partner's member"
+        );
+        // Rejected, the first one frees the place; then it is taken under the same name again.
+        let freed = PITLANE.run_on(
+            engine,
+            &["conversion", "set", &winner, "--status", "Rejected", "--network", "acme", "--reason", "test"],
+        );
+        assert_eq!(freed.code, Some(0), "{freed:?}");
+        let (mut id, mut visits) = (String::new(), 0);
+        eventually("the place is free", AT_MOST, || {
+            visits += 1;
+            let visit = world.visit("flat/app", &query.replace("click-4", &format!("visit-{visits}")));
+            let ok = visit.header("x-click-verdict") == "ok";
+            id = if ok { click_id(&visit) } else { String::new() };
+            ok
+        });
+        assert_eq!(world.report(&format!("gk_click_id={id}")).code(), "recorded");
+        assert_eq!(world.count("conversion where holds_place = 1 and pub_member_id like 'erased:%'"), 1);
+        let again = world.visit("flat/app", &query.replace("click-4", "click-6"));
+        let code = again.header("x-click-verdict").to_owned();
+        assert!(["ok", "member_already_completed"].contains(&code.as_str()), "{code}");
+        // What came since is erased by doing it again, and only what is this partner's.
+        erase(engine, &[]);
+        let left = world.traces();
+        let other = world.applied.id("link", "flat/other").replace('-', "");
+        assert!(left.len() == 1 && left[0].starts_with("click: ") && left[0].contains(&other), "{left:#?}");
+        world.stop();
+    });
+}
+
+#[test]
+fn a_partner_without_member_ids_is_asked_by_its_click_id() {
+    for_each_engine(|engine| {
+        let world = World::with(engine, MORE, &[]);
+        let query = "pub_click_id=anna.smith-77&pub_member_id=anna.smith-77";
+        let click = click_id(&world.visit("flat/app", query));
+        assert_eq!(world.report(&format!("gk_click_id={click}")).code(), "recorded");
+        world.received();
+        let args = ["erase", "--partner", "app", "--member", "anna.smith-77", "--json"];
+        PITLANE.run_on(engine, &args).ok();
+        assert_eq!(world.traces(), Vec::<String>::new());
+        world.stop();
+    });
+}
+
+#[test]
+fn a_member_erased_while_results_arrive_at_two_servers_is_paid_once() {
+    let engine = Engine::postgres();
+    let world = World::with(&engine, MORE, &[]);
+    let second = PITLANE.serve(&engine, &TO_THIS_MACHINE);
+    let clicks: Vec<String> = (0..40).map(|at| world.anna(&format!("click-{at}"))).collect();
+    let servers = [world.server(), &second];
+    std::thread::scope(|scope| {
+        for (at, server) in servers.iter().enumerate() {
+            let own: Vec<&String> = clicks.iter().skip(at).step_by(2).collect();
+            scope.spawn(move || own.into_iter().for_each(|click| report(server, click)));
+        }
+        scope.spawn(|| erase(&engine, &[]));
+    });
+    erase(&engine, &[]);
+    assert_eq!(world.count("conversion"), 40);
+    assert_eq!(world.count("conversion where status = 'Success' and holds_place = 1"), 1);
+    assert_eq!(world.count("conversion where status = 'Success'"), 1);
+    assert_eq!(world.traces(), Vec::<String>::new());
+    second.stop();
+    world.stop();
+}
+
+fn report(server: &Server, click: &str) {
+    let answer = http::get(&format!("{}/postback?token={TOKEN}&gk_click_id={click}", server.url()));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
