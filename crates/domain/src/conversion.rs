@@ -109,6 +109,7 @@ pub struct Known {
 
 /// Facts about the arrival of a postback that its parameters do not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Arrival {
     /// When.
     pub at: Timestamp,

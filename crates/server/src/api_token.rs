@@ -113,8 +113,8 @@ impl New {
             return say(&format!("{}\n", json!({ "token": secret, "shown": made.shown, "scope": scope })));
         }
         say(&format!(
-            "{secret}\n\nIts scope is {}. Programs send it as `Authorization: ApiToken <token>`. It is shown this once;\n\
-             keep it now.\n",
+            "{secret}\n\nIts scope is {}. Programs send it as `Authorization: ApiToken <token>`.\n\
+             It is shown this once; keep it now.\n",
             made.authority.scope()
         ))
     }

@@ -45,7 +45,7 @@ struct Visitor {
     /// The region in it, such as BY
     #[arg(long)]
     region: Option<String>,
-    /// The kind of device: IOS, Android, MacOS or Browser
+    /// The kind of device, such as IOS or Browser
     #[arg(long)]
     device: Option<Device>,
     /// The operating system's family, such as Windows

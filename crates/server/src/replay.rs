@@ -134,9 +134,11 @@ async fn run(
             while let Some(came) = conversions.next_if(|came| came.at < click.id.at()) {
                 replay.count(*came);
             }
-            report.add(click, replay.look(click, places));
+            report.add(click, replay.look(click, places).as_ref());
         }
-        conversions.for_each(|came| replay.count(*came));
+        for came in conversions {
+            replay.count(*came);
+        }
         position = page.next;
         bar.set_position(passed(since, position.map_or(until, ClickId::at)));
     }

@@ -111,15 +111,12 @@ impl Asked {
 
     /// The link with its parameters as they are, the ids that it lacks, and the value.
     fn complete(&self, link: &Link, value: &str, marker: &str) -> String {
-        let (start, query) = match &self.url {
-            Some(url) => {
-                let whole = url.as_str().split(['?', '#']).next().unwrap_or_default().to_owned();
-                (whole, url.query().unwrap_or_default())
-            }
-            None => {
-                let base = self.base.replace("{network}", &link.offer.network.label);
-                (format!("{base}{PATH}{}", self.link), "")
-            }
+        let (start, query) = if let Some(url) = &self.url {
+            let whole = url.as_str().split(['?', '#']).next().unwrap_or_default();
+            (whole.to_owned(), url.query().unwrap_or_default())
+        } else {
+            let base = self.base.replace("{network}", &link.offer.network.label);
+            (format!("{base}{PATH}{}", self.link), "")
         };
         let named = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
         let mut pairs: Vec<String> = query

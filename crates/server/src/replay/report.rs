@@ -91,8 +91,8 @@ impl Report {
     }
 
     /// Takes a click in.
-    pub(super) fn add(&mut self, click: &Click, compared: Option<Compared>) {
-        let Some(Compared { now, then, .. }) = compared else {
+    pub(super) fn add(&mut self, click: &Click, compared: Option<&Compared>) {
+        let Some(&Compared { now, then, .. }) = compared else {
             self.left_out += 1;
             return;
         };
@@ -170,11 +170,11 @@ impl Report {
 
 impl Transition {
     fn write(&self, text: &mut String) {
-        let refused = |verdict: &'static str, sends_on: bool| match sends_on {
-            true if verdict != "ok" => format!("{verdict} (flagged)"),
-            _ => verdict.to_owned(),
+        let outcome = |verdict: &str, sends_on: bool| {
+            let flagged = if sends_on && verdict != "ok" { " (flagged)" } else { "" };
+            format!("{verdict}{flagged}")
         };
-        let (now, then) = (refused(self.now, self.now_sends_on), refused(self.then, self.then_sends_on));
+        let (now, then) = (outcome(self.now, self.now_sends_on), outcome(self.then, self.then_sends_on));
         let more = if self.more_members { " or more" } else { "" };
         let _ = writeln!(text, "{now} -> {then}: {} clicks of {}{more} members", self.clicks, self.members);
         for example in &self.examples {
