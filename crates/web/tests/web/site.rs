@@ -13,9 +13,10 @@ use domain::id::{AdvertiserId, ClickId, LinkId, NetworkId, OfferId, PartnerId};
 use domain::link::{Link, LinkApproval};
 use domain::money::Rate;
 use domain::network::Network;
-use domain::offer::{Approval, ConversionKind, Offer, OfferStatus, Results, Terms};
+use domain::offer::{Approval, ConversionKind, Offer, OfferStatus, Results, Rules, Terms};
 use domain::partner::{Partner, PartnerStatus};
 use domain::secret::SecretHash;
+use domain::sequence::Order;
 use domain::time::Timestamp;
 use store::bell::Bell;
 use store::live::Live;
@@ -26,6 +27,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
+use visitor::{Lookup, Sources};
 use web::{App, Gate, Limits, Settings};
 
 /// The token of the network's advertiser.
@@ -80,6 +82,7 @@ impl Site {
         let mut app = App {
             db: db.clone(),
             live: Arc::clone(&live),
+            visitors: Arc::new(Lookup::load(Sources::default()).unwrap()),
             ambient: Ambient { now: || NOW, new_id, random: || 4 },
             bell: Bell::default(),
             settings: Settings::new(|| Ok(u64::MAX)),
@@ -277,9 +280,13 @@ fn offer(id: u128, network: &Arc<Network>, advertiser: &Arc<Advertiser>) -> Offe
             approval: Approval::Automatic,
             pending_days: 0,
             repeats: false,
+            caps: Vec::new(),
+            order: Order::default(),
         }),
         destination: Destination::parse(destination).unwrap(),
         fallback_url: None,
         attribution_window_ms: 86_400_000,
+        rules: Rules::default(),
+        changes: Vec::new(),
     }
 }
