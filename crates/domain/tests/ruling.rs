@@ -10,7 +10,7 @@ use domain::advertiser::{Advertiser, Proof};
 use domain::cap::{Limit, Measure, Taken, Tally};
 use domain::click::Destination;
 use domain::conversion::{
-    Arrival, Conversion, Decision, Known, Reason, Status, Target, decide, idempotency_key,
+    Arrival, Conversion, Decision, Fresh, Known, Reason, Status, Target, decide, idempotency_key,
 };
 use domain::id::{AdvertiserId, ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
 use domain::inbound::{Postback, Stated};
@@ -166,39 +166,42 @@ impl Record {
                 self.move_tally(at, before);
             }
             Decision::Record(fresh) => {
-                let number = self.all.len() as u128;
-                let conversion = Conversion {
-                    id: ConversionId(Uuid::from_u128(1_000 + number)),
-                    network: offer.network.id,
-                    offer: offer.id,
-                    event: EventId::NONE,
-                    event_code: String::new(),
-                    partner: PartnerId(Uuid::from_u128(4)),
-                    link: LinkId(Uuid::from_u128(5)),
-                    click: postback.click,
-                    pub_click_id: String::new(),
-                    pub_member_id: member,
-                    idempotency_key: key,
-                    advertiser_key: None,
-                    status: fresh.status,
-                    reason: fresh.reason,
-                    winner: fresh.winner,
-                    holds_place: fresh.holds_place,
-                    revenue: fresh.revenue,
-                    payout: fresh.payout,
-                    amount: None,
-                    address: String::new(),
-                    kept: BTreeMap::new(),
-                    completed: self.now,
-                    received: self.now,
-                    changed: self.now,
-                    version: 0,
-                    waits: fresh.waits,
-                    test: false,
-                };
+                let conversion = self.fresh(&postback, key, member, &fresh);
                 self.all.push(conversion);
                 self.move_tally(self.all.len() - 1, Status::Rejected);
             }
+        }
+    }
+
+    fn fresh(&self, postback: &Postback, key: String, member: String, fresh: &Fresh) -> Conversion {
+        Conversion {
+            id: ConversionId(Uuid::from_u128(1_000 + self.all.len() as u128)),
+            network: self.offer.network.id,
+            offer: self.offer.id,
+            event: EventId::NONE,
+            event_code: String::new(),
+            partner: PartnerId(Uuid::from_u128(4)),
+            link: LinkId(Uuid::from_u128(5)),
+            click: postback.click,
+            pub_click_id: String::new(),
+            pub_member_id: member,
+            idempotency_key: key,
+            advertiser_key: None,
+            status: fresh.status,
+            reason: fresh.reason,
+            winner: fresh.winner,
+            holds_place: fresh.holds_place,
+            revenue: fresh.revenue,
+            payout: fresh.payout,
+            amount: None,
+            address: String::new(),
+            kept: BTreeMap::new(),
+            completed: self.now,
+            received: self.now,
+            changed: self.now,
+            version: 0,
+            waits: fresh.waits,
+            test: false,
         }
     }
 

@@ -37,10 +37,10 @@ const MAX_REASON_BYTES: usize = 500;
 pub(crate) enum ConversionCommand {
     /// Change the status of one conversion
     Set(Set),
-    /// Change the status of many conversions by a file (CSV or XLSX): ConversionId or ClickId, EventID, Status, Reason
+    /// Change the status of many conversions by a file (CSV or XLSX): `ConversionId` or `ClickId`, `EventID`, `Status`, `Reason`
     Change(ByFile),
-    /// Record conversions by a file (CSV or XLSX): ClickId, EventID, UserCompletedAt, Revenue, Reward, Payout, Amount,
-    /// ConversionId
+    /// Record conversions by a file (CSV or XLSX): `ClickId`, `EventID`, `UserCompletedAt`, `Revenue`, `Reward`,
+    /// `Payout`, `Amount`, `ConversionId`
     Upload(ByFile),
 }
 
@@ -103,8 +103,8 @@ impl ConversionCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Set(set) => set.run(),
-            Self::Change(file) => run::run(file, Kind::Change),
-            Self::Upload(file) => run::run(file, Kind::Upload),
+            Self::Change(file) => run::run(&file, Kind::Change),
+            Self::Upload(file) => run::run(&file, Kind::Upload),
         }
     }
 }

@@ -390,7 +390,7 @@ pub(crate) fn case<'a>(
     }
     let target = match rule::target(&link.offer, postback) {
         Ok(target) => target,
-        Err(refusal) => return Ok(Err(in_words_of_a_file(refusal))),
+        Err(refusal) => return Ok(Err(in_words_of_a_file(&refusal))),
     };
     let arrival = Arrival {
         at,
@@ -406,10 +406,10 @@ pub(crate) fn case<'a>(
 }
 
 /// A postback's refusal, naming columns instead of parameters.
-fn in_words_of_a_file(refusal: Refusal) -> Refusal {
+fn in_words_of_a_file(refusal: &Refusal) -> Refusal {
     let message = refusal.message.replace("cnv_event_id", "EventID");
     let message = message.replace("cnv_amount is required", "Amount (or Revenue and Payout) is required");
-    Refusal { message, ..refusal }
+    Refusal::new(refusal.answer, message)
 }
 
 /// A row about something that is recorded already: a copy, or other facts about it.

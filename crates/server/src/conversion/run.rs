@@ -10,7 +10,7 @@ use domain::time::Timestamp;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use store::upload::{self, Entry, Kind, Line, Position, Step};
-use store::{Db, Error, rehearsal};
+use store::{Db, EngineKind, Error, rehearsal};
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 
@@ -25,17 +25,17 @@ use crate::failure::Failure;
 use crate::terminal::line;
 use crate::{clock, session, wire};
 
-/// Rows in one write, so that no click waits long behind it.
-const AT_ONCE: usize = 250;
+/// Rows in one write, so that no click or postback waits long behind it.
+const AT_ONCE: usize = 100;
 /// Failed rows that are told on the terminal; all of them are in the result file.
 const TOLD: usize = 5;
 
 /// Works through a file.
-pub(super) fn run(asked: ByFile, kind: Kind) -> Result<(), Failure> {
+pub(super) fn run(asked: &ByFile, kind: Kind) -> Result<(), Failure> {
     let table = Table::open(&asked.file)?;
     let effective = asked.whose.place.clone().load()?;
-    let done = session::run(&effective, async |db| work(db, &effective, &asked, kind, &table).await)?;
-    done.tell(&asked)
+    let done = session::run(&effective, async |db| work(db, &effective, asked, kind, &table).await)?;
+    done.tell(asked)
 }
 
 /// What became of a file.
@@ -156,8 +156,10 @@ impl Run<'_> {
         let started = Instant::now();
         let written =
             self.desk.write(move |tx, catalog| upload::advance(tx, catalog, clock::ambient(), &step)).await;
-        // SQLite has one writer for all processes: a server's clicks come in between.
-        tokio::time::sleep(started.elapsed() / 2).await;
+        if self.desk.db.engine() == EngineKind::Sqlite {
+            // It has one writer for all processes: a server's clicks come in between.
+            tokio::time::sleep(started.elapsed() / 2).await;
+        }
         let lines = written.map_err(|error| {
             let next = format!("run it again: it goes on behind the first {done} rows");
             wire::database_failure(error, &self.desk.effective.target).next(next)

@@ -111,7 +111,7 @@ impl Table {
         let mut last = 0;
         while reader.read_byte_record(&mut record)? {
             // The position is behind the row, which may have line ends inside.
-            let inside = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+            let inside = record.as_slice().split(|byte| *byte == b'\n').count() as u64 - 1;
             let number = i64::try_from(reader.position().line().saturating_sub(1 + inside)).unwrap_or(0);
             last = number.max(last + 1);
             let position = reader.position().byte();
@@ -157,7 +157,7 @@ fn begin_text(file: &mut impl BufRead) -> Result<u8, Fault> {
     }
     let mark = if start.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
     let line = start[mark..].split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |delimiter: u8| line.iter().filter(|byte| **byte == delimiter).count();
+    let count = |delimiter: u8| line.split(|byte| *byte == delimiter).count();
     let delimiter = [b',', b';', b'\t'].into_iter().rev().max_by_key(|one| count(*one)).unwrap_or(b',');
     file.consume(mark);
     Ok(delimiter)
