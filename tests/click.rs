@@ -251,17 +251,20 @@ fn completed_already(world: &World<'_>) -> Verdict {
     for (offer, status) in [("flat", 409), ("to-open", 302)] {
         let click = world.click(offer, "completes");
         assert_eq!(world.report(&format!("gk_click_id={click}")).code(), "recorded");
-        let query = "pub_click_id=c2&pub_member_id=completes";
+        let mut tries = 0;
         let answer = until("the member's completion is known to the links", AT_MOST, || {
-            let answer = world.visit(&format!("{offer}/app"), query);
+            tries += 1;
+            let query = format!("pub_click_id=c2-{tries}&pub_member_id=completes");
+            let answer = world.visit(&format!("{offer}/app"), &query);
             (answer.header("x-click-verdict") != "ok").then_some(answer)
         });
         let message = "This member already completed this offer, and it can be completed once";
         check(&answer, verdict, status, message);
         check_record(world, verdict, message);
         // Another member, and the same member on another offer, go on.
-        click_id(&world.visit(&format!("{offer}/app"), SOUND));
-        click_id(&world.visit("launched/app", query));
+        click_id(&world.visit(&format!("{offer}/app"), "pub_click_id=c3&pub_member_id=m3"));
+        let query = format!("pub_click_id=c2-{offer}&pub_member_id=completes");
+        click_id(&world.visit("launched/app", &query));
     }
     verdict
 }

@@ -266,7 +266,7 @@ fn a_private_address_is_not_called_unless_the_operator_opens_it() {
         let opened = |flags: &[&str], member: &str| {
             let server = PITLANE.serve(engine, flags);
             let link = format!("/api/v1/offer-link/redirect/{}", applied.id("link", "flat/app"));
-            let query = format!("pub_click_id=c&pub_member_id={member}");
+            let query = format!("pub_click_id=c-{member}&pub_member_id={member}");
             let click = click_id(&http::get(&format!("{}{link}?{query}", server.url())));
             let report = format!("{}/postback?token={TOKEN}&gk_click_id={click}", server.url());
             assert_eq!(http::get(&report).code(), "recorded");

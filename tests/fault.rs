@@ -185,7 +185,7 @@ fn a_postgresql_that_may_lose_commits_is_refused_at_start_and_later() {
     let cluster = Cluster::start_new();
     let engine = Engine::postgres_on(&cluster.url());
     let traffic = network(&engine);
-    let server = PITLANE.serve(&engine, &[]);
+    let server = PITLANE.serve(&engine, &[]).expect_errors();
     works(&server, &traffic);
     for setting in ["fsync=off", "synchronous_commit=off"] {
         cluster.stop("fast");

@@ -60,7 +60,7 @@ fn every_macro_arrives_encoded_at_the_advertiser_and_at_the_partner() {
         let (url, rest) = sent_on.header("location").split_once("&at=").unwrap();
         let expected = format!(
             "https://shop.example/in/{member}/x?click={ours}&offer={offer}&name=All%20%26%20everything\
-             &partner={partner}&network=acme&pc={click}{}&country=de&device=IOS&ip=127.0.0.1&ua=",
+             &partner={partner}&network=acme&pc={click}{}&country=DE&device=IOS&ip=127.0.0.1&ua=",
             subs("s")
         );
         assert_eq!(url, expected);

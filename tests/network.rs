@@ -135,8 +135,8 @@ fn a_link_works_on_its_network_s_hosts_and_is_unknown_elsewhere() {
         let world = start(engine);
         let query = "?pub_click_id=c&pub_member_id=m";
         let own = format!("{}{query}", world.path("flat/app"));
-        for host in ["api.acme.test", "API.ACME.test:8080", "app.acme.example.com"] {
-            click_id(&world.get_of(host, &own));
+        for (at, host) in ["api.acme.test", "API.ACME.test:8080", "app.acme.example.com"].iter().enumerate() {
+            click_id(&world.get_of(host, &own.replace("_id=c&", &format!("_id=c{at}&"))));
         }
         assert_eq!(world.count("click"), 3);
         let absent = format!("/api/v1/offer-link/redirect/{ABSENT}{query}");

@@ -1,5 +1,6 @@
 //! Two servers on one PostgreSQL: equal, and of one mind within moments.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use testkit::http::{self, Answer};
@@ -26,7 +27,9 @@ partner = "app"
 "#;
 
 fn visit(server: &Server, path: &str, member: &str) -> Answer {
-    http::get(&format!("{}{path}?pub_click_id=c&pub_member_id={member}", server.url()))
+    static CLICKS: AtomicUsize = AtomicUsize::new(0);
+    let click = CLICKS.fetch_add(1, Ordering::Relaxed);
+    http::get(&format!("{}{path}?pub_click_id=c{click}&pub_member_id={member}", server.url()))
 }
 
 fn verdict(server: &Server, path: &str, member: &str) -> String {

@@ -132,8 +132,13 @@ pub struct Visitor<'a> {
 impl Visitor<'_> {
     /// The country: the partner's word where the offer trusts it and it is one, else the address's.
     pub fn country(&self) -> Option<Country> {
-        let told = || self.visit.given(Param::GeoCountry)?.parse().ok();
+        let told = || self.told_country();
         if self.trusts_partner { told().or(self.whereabouts.country) } else { self.whereabouts.country }
+    }
+
+    /// The country by the partner's word, whether the offer trusts it or not.
+    pub fn told_country(&self) -> Option<Country> {
+        self.visit.given(Param::GeoCountry)?.parse().ok()
     }
 
     /// The region, from the same source as the country.

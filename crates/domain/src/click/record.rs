@@ -174,7 +174,8 @@ impl Hit<'_> {
                 visit: self.visitor.visit,
                 ip: self.visitor.address,
                 user_agent: self.user_agent,
-                country: self.visitor.country(),
+                // Where nothing else tells it, the advertiser hears what the partner says.
+                country: self.visitor.country().or_else(|| self.visitor.told_country()),
                 device: self.visitor.device(),
                 random: self.random,
             };
