@@ -12,7 +12,8 @@ use testkit::{Engine, Server, for_each_engine};
 
 use crate::PITLANE;
 use crate::report::{Planted, plant, plant_unlisted, report};
-use crate::world::{TO_THIS_MACHINE, TOKEN, World, click_id, conversion_id};
+use crate::traffic::{Traffic, declare};
+use crate::world::{Endpoint, TO_THIS_MACHINE, TOKEN, World, click_id, conversion_id};
 
 /// The differences that an audit finds; its code says whether there are any.
 fn audit(engine: &Engine, args: &[&str]) -> Vec<Value> {
@@ -205,5 +206,27 @@ fn a_killed_count_counts_nothing_twice() {
         // Whoever counts next ends what was begun.
         is_clean(engine);
         world.stop();
+    });
+}
+
+#[test]
+fn a_killed_server_leaves_every_click_counted_once() {
+    for_each_engine(|engine| {
+        let endpoint = Endpoint::bind();
+        let applied = declare(engine, &endpoint);
+        let _partner = endpoint.start(vec![applied.signing_secret("partner", "app")]);
+        let traffic = Traffic::new(&applied);
+        for round in 1..=3 {
+            let server = PITLANE.serve(engine, &TO_THIS_MACHINE);
+            let load = traffic.begin(server.url(), 16, u64::MAX);
+            traffic.wait_for(round * 150);
+            // Two processes count while the server is killed, and one of them goes on.
+            std::thread::scope(|scope| {
+                scope.spawn(|| report(engine, &[]));
+                server.kill9();
+            });
+            load.end();
+        }
+        is_clean(engine);
     });
 }
