@@ -8,7 +8,7 @@ use crate::source;
 
 /// What a crate must not name, and why.
 struct Rule {
-    /// The crate's folder under `crates/`.
+    /// The crate's folder, under `crates/` but for `benches`.
     name: &'static str,
     /// Which of our own crates it may depend on.
     ours: &'static [&'static str],
@@ -25,7 +25,7 @@ const PAGES: &[&str] = &["axum", "axum-extra", "tower-http", "askama"];
 const CLIENTS: &[&str] = &["reqwest", "ureq", "hyper-rustls"];
 const CHANCE: &[&str] = &["rand", "fastrand", "getrandom"];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         name: "domain",
         ours: &[],
@@ -74,24 +74,34 @@ const RULES: [Rule; 8] = [
         forbidden: &[],
         mend: "",
     },
+    Rule {
+        name: "benches",
+        ours: &["domain", "store"],
+        forbidden: &[PAGES, CLIENTS],
+        mend: "What is measured is the binary, from outside: only its history is written through the store.",
+    },
 ];
 
 /// A crate's manifest, as far as the rules need it.
 pub(crate) struct Manifest {
-    /// The crate's folder under `crates/`.
+    /// The last part of the crate's folder.
     name: String,
+    /// From the workspace's root.
+    path: String,
     text: String,
     /// The packages that its code may name; those of its tests are not among them.
     packages: Vec<String>,
 }
 
 impl Manifest {
-    fn new(name: &str, text: &str, workspace: &Table) -> Self {
-        let table: Table = text.parse().unwrap_or_else(|error| panic!("crates/{name}/Cargo.toml: {error}"));
+    fn new(folder: &str, text: &str, workspace: &Table) -> Self {
+        let path = format!("{folder}/Cargo.toml");
+        let table: Table = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut packages = named(&table, workspace);
         let targets = table.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
         packages.extend(targets.filter_map(Value::as_table).flat_map(|target| named(target, workspace)));
-        Self { name: name.to_owned(), text: text.to_owned(), packages }
+        let name = folder.rsplit('/').next().unwrap_or_default().to_owned();
+        Self { name, path, text: text.to_owned(), packages }
     }
 
     /// The line that brings the package in, as well as it can be told.
@@ -122,16 +132,15 @@ pub(crate) fn manifests() -> Vec<Manifest> {
     let root: Table = source::read("Cargo.toml").parse().unwrap();
     let workspace = root["workspace"]["dependencies"].as_table().unwrap();
     let members = root["workspace"]["members"].as_array().unwrap().iter();
-    let names = members
-        .map(|member| member.as_str().unwrap().strip_prefix("crates/").expect("crates are in crates/"));
-    names
-        .map(|name| Manifest::new(name, &source::read(&format!("crates/{name}/Cargo.toml")), workspace))
+    let folders = members.map(|member| member.as_str().unwrap());
+    folders
+        .map(|folder| Manifest::new(folder, &source::read(&format!("{folder}/Cargo.toml")), workspace))
         .collect()
 }
 
 /// What the crate names and must not.
 pub(crate) fn forbidden(manifest: &Manifest) -> Vec<Finding> {
-    let path = format!("crates/{}/Cargo.toml", manifest.name);
+    let path = manifest.path.clone();
     let Some(rule) = RULES.iter().find(|rule| rule.name == manifest.name) else {
         let what = "a crate without a rule".to_owned();
         let mend =
@@ -210,6 +219,7 @@ mod tests {
             ("simulator", "store"),
             ("server", "postgres"),
             ("server", "pitlane-testkit"),
+            ("benches", "pitlane-web"),
         ] {
             let found = refused(name, &format!("[dependencies]\nserde = \"1\"\n{package} = \"1\"\n"));
             assert_eq!(found.len(), 1, "{name} {package}");

@@ -1,0 +1,111 @@
+//! How long a visitor waits while the server is at ease: one at a time, and at 30 % of what it can do, at a fixed rate.
+//!
+//! nginx with a log answers the same visitors in the same way: what it shows is mostly the load's own share.
+
+use std::sync::Arc;
+
+use crate::bench::Bench;
+use crate::failure::{Result, ensure};
+use crate::nginx::{Nginx, Redirect};
+use crate::open_loop::{self, End, Plan, Seen};
+use crate::statistic::{Sample, float};
+use crate::subject::Subject;
+use crate::table::{Table, figure};
+use crate::visit::Mix;
+use crate::wrk::Load;
+
+const CONNECTIONS: usize = 64;
+const SHARE: f64 = 0.3;
+/// Seconds of load that say what the server can do.
+const CAPACITY_SECONDS: u64 = 3;
+
+/// A run's latencies, in microseconds.
+type Figures = [f64; 4];
+
+pub(crate) fn run(bench: &Bench) -> Result<String> {
+    let mut table = Table::new(&["", "req/s", "p50 µs", "p99 µs", "p99.9 µs", "most µs"]);
+    let mut rate = 0.0;
+    for engine in bench.engines() {
+        let mut subject = Subject::declare(bench, engine, "latency")?;
+        let (wrk, mix) = (subject.wrk()?, Arc::new(subject.mix()));
+        let server = subject.serve(&[])?;
+        let load = Load {
+            address: &server.address,
+            connections: CONNECTIONS,
+            seconds: CAPACITY_SECONDS,
+            tag: "capacity",
+            check: None,
+        };
+        let capacity = wrk.run(load)?;
+        subject.acknowledged += capacity.requests;
+        rate = capacity.per_second() * SHARE;
+        let single = rounds(bench, &server.address, &mix, f64::INFINITY, 1, &mut subject.acknowledged)?;
+        show(&mut table, &format!("{}, one at a time", engine.name()), f64::NAN, &single);
+        let shared = rounds(bench, &server.address, &mix, rate, CONNECTIONS, &mut subject.acknowledged)?;
+        show(
+            &mut table,
+            &format!("{}, 30 % of {}", engine.name(), figure(capacity.per_second())),
+            rate,
+            &shared,
+        );
+        server.stop()?;
+        subject.record.ensure_clicks(subject.acknowledged)?;
+        if engine == bench.engines().first().copied().unwrap_or(engine) {
+            let figures = nginx(bench, &mix, rate)?;
+            show(&mut table, "nginx, variables and buffered log, same rate", rate, &figures);
+        }
+    }
+    ensure(rate > 0.0, || "no engine to measure".to_owned())?;
+    Ok(table.text())
+}
+
+fn nginx(bench: &Bench, mix: &Arc<Mix>, rate: f64) -> Result<Vec<Figures>> {
+    let server = Nginx::start(Redirect::VariablesAndLog, &bench.cores.server, &bench.dir.join("nginx"))?;
+    let figures = rounds(bench, &server.address, mix, rate, CONNECTIONS, &mut 0)?;
+    server.process.stop()?;
+    Ok(figures)
+}
+
+/// The runs at a rate, each with every answer looked at.
+fn rounds(
+    bench: &Bench,
+    address: &str,
+    mix: &Arc<Mix>,
+    per_second: f64,
+    connections: usize,
+    acknowledged: &mut u64,
+) -> Result<Vec<Figures>> {
+    let mut all = Vec::new();
+    for round in 0..bench.options.runs {
+        let tag = format!("l{round}-{connections}");
+        let seconds = float(bench.options.seconds);
+        let plan = Plan { address, connections, per_second, seconds, tag: &tag };
+        let seen = bench.block_on(open_loop::run(mix, plan))?;
+        *acknowledged += seen.count(End::SentOn);
+        all.push(figures(&seen)?);
+    }
+    Ok(all)
+}
+
+fn figures(seen: &Seen) -> Result<Figures> {
+    let sent = seen.asked.len() as u64;
+    ensure(seen.count(End::SentOn) == sent, || format!("of {sent} visitors, not all were sent on"))?;
+    // The last ones may find the run over; more than that means that the rate was not kept.
+    ensure(float(sent) >= float(seen.due) * 0.999, || {
+        format!("of {} visitors only {sent} were served: the machine is too slow for this rate", seen.due)
+    })?;
+    let waited = seen.waited_us();
+    Ok([waited.percentile(50.0), waited.percentile(99.0), waited.percentile(99.9), waited.most()])
+}
+
+fn show(table: &mut Table, name: &str, rate: f64, runs: &[Figures]) {
+    let median = |at: usize| runs.iter().filter_map(|run| run.get(at).copied()).collect::<Sample>();
+    table.row(&[
+        name.to_owned(),
+        figure(rate),
+        figure(median(0).median()),
+        figure(median(1).median()),
+        figure(median(2).median()),
+        figure(median(3).most()),
+    ]);
+}

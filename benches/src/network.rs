@@ -1,0 +1,54 @@
+//! The network that every experiment runs on: 1,000 tracking links, declared as a customer would.
+
+use std::fmt::Write as _;
+
+const OFFERS: usize = 10;
+const PARTNERS: usize = 100;
+
+/// What the advertiser proves itself with.
+pub(crate) const TOKEN: &str = "bench-token-0123456789abcdef";
+
+/// Where every visitor is sent on to begins with this.
+pub(crate) const DESTINATION: &str = "https://shop.example/landing?click=";
+
+/// The file for `pitlane apply`.
+pub(crate) fn declaration() -> String {
+    let mut text = format!(
+        "[[network]]\nlabel = \"bench\"\ncurrency = \"EUR\"\n\n\
+         [[advertiser]]\nslug = \"shop\"\npostback_tokens = [\"{TOKEN}\"]\n"
+    );
+    for partner in 0..PARTNERS {
+        let _ = write!(text, "\n[[partner]]\nslug = \"{}\"\n", partner_slug(partner));
+    }
+    for offer in 0..OFFERS {
+        let _ = write!(
+            text,
+            "\n[[offer]]\nslug = \"offer-{offer}\"\nadvertiser = \"shop\"\nrevenue = \"2.50\"\npayout = \"1.20\"\n\
+             destination = \"{DESTINATION}{{gk_click_id}}&source={{gk_partner_id}}&sub={{pub_sub_1}}\"\n"
+        );
+    }
+    for (offer, partner) in (0..OFFERS).flat_map(|offer| (0..PARTNERS).map(move |partner| (offer, partner))) {
+        let _ =
+            write!(text, "\n[[link]]\noffer = \"offer-{offer}\"\npartner = \"{}\"\n", partner_slug(partner));
+    }
+    text
+}
+
+/// The slug of a partner by its number.
+pub(crate) fn partner_slug(number: usize) -> String {
+    format!("partner-{number:03}")
+}
+
+/// One postback for each of the first `count` partners, all slugs `all`, for `pitlane apply`. `url` gives the address
+/// of each.
+pub(crate) fn postbacks(count: usize, url: impl Fn(usize) -> String) -> String {
+    let each = (0..count).map(|number| {
+        format!(
+            "[[postback]]\npartner = \"{}\"\nslug = \"all\"\n\
+             url = \"{}?click={{pub_click_id}}&payout={{payout}}&status={{cnv_status}}\"\n\n",
+            partner_slug(number),
+            url(number)
+        )
+    });
+    each.collect()
+}
