@@ -69,6 +69,28 @@ destination = "https://shop.example/?click={gk_click_id}"
 revenue = "1"
 payout = "1"
 [[offer]]
+slug = "targeted"
+advertiser = "shop"
+destination = "https://shop.example/?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+targeting = [{ block = "sub", number = 1, equals = ["spam"] }]
+[[offer]]
+slug = "capped"
+advertiser = "shop"
+destination = "https://shop.example/?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+caps = { total = 1 }
+[[offer]]
+slug = "to-spent"
+advertiser = "shop"
+destination = "https://shop.example/?click={gk_click_id}"
+fallback_url = "https://elsewhere.example/more?from=acme"
+revenue = "1"
+payout = "1"
+budgets = { total = "1.50" }
+[[offer]]
 slug = "to-paused"
 status = "Paused"
 advertiser = "shop"
@@ -106,6 +128,15 @@ partner = "app"
 offer = "over"
 partner = "app"
 [[link]]
+offer = "targeted"
+partner = "app"
+[[link]]
+offer = "capped"
+partner = "app"
+[[link]]
+offer = "to-spent"
+partner = "app"
+[[link]]
 offer = "to-paused"
 partner = "app"
 [[link]]
@@ -122,15 +153,6 @@ approval = "Requested"
 
 const FALLBACK: &str = "https://elsewhere.example/more?from=acme";
 
-/// Verdicts that need sketches, caps or targeting: they come with the rules of the network.
-const LATER: [Verdict; 5] = [
-    Verdict::MemberIdStatic,
-    Verdict::ClickIdReused,
-    Verdict::OfferCapped,
-    Verdict::OfferOverBudget,
-    Verdict::TargetMismatch,
-];
-
 /// Link, query; then verdict, status and message.
 type Hit = (&'static str, &'static str, Verdict, u16, &'static str);
 
@@ -140,7 +162,7 @@ const NOT_APPROVED: &str = "This link is not approved for this offer; ask the ne
 const NO_MEMBER: &str = "PubMemberId cannot be empty";
 const NO_CLICK: &str = "PubClickId cannot be empty";
 
-const HITS: [Hit; 24] = [
+const HITS: [Hit; 26] = [
     ("flat/app", SOUND, Verdict::Ok, 302, ""),
     ("launched/app", SOUND, Verdict::Ok, 302, ""),
     ("to-open/app", SOUND, Verdict::Ok, 302, ""),
@@ -181,6 +203,14 @@ const HITS: [Hit; 24] = [
     ("over/app", SOUND, Verdict::OfferExpired, 410, ENDED),
     ("flat/blocked", SOUND, Verdict::PartnerNotApproved, 410, NOT_APPROVED),
     ("draft/blocked", SOUND, Verdict::PartnerNotApproved, 410, NOT_APPROVED),
+    ("targeted/app", SOUND, Verdict::Ok, 302, ""),
+    (
+        "targeted/app",
+        "pub_click_id=c1&pub_member_id=m1&pub_sub_1=spam",
+        Verdict::TargetMismatch,
+        403,
+        "pub_sub_1 `spam` is blocked by this offer's targeting",
+    ),
     // Whoever mends a link mends its parameters first.
     ("draft/blocked", "pub_click_id=c1", Verdict::MemberIdEmpty, 400, NO_MEMBER),
     ("over/app", "pub_member_id=m1", Verdict::ClickIdEmpty, 400, NO_CLICK),
@@ -202,14 +232,14 @@ fn every_verdict_is_answered_and_recorded_as_the_contract_says() {
         }
         reached.insert(completed_already(&world));
         reached.insert(unknown(&world));
+        reached.insert(full(&world, "capped", Verdict::OfferCapped, 410, "This offer has reached its cap"));
+        let spent = "This offer has spent its budget";
+        reached.insert(full(&world, "to-spent", Verdict::OfferOverBudget, 302, spent));
+        reached.insert(reused(&world));
+        reached.insert(constant(&world));
         reached.insert(not_recorded(&world));
         for verdict in Verdict::ALL {
-            let later = LATER.contains(verdict);
-            assert_ne!(
-                reached.contains(verdict),
-                later,
-                "{verdict}: reached and listed as coming later, or neither"
-            );
+            assert!(reached.contains(verdict), "{verdict} was not reached");
         }
     });
 }
@@ -222,7 +252,7 @@ fn check(answer: &Answer, verdict: Verdict, status: u16, message: &str) {
     assert_eq!(kept_by_nobody, ("no-store", "no-referrer"), "{answer:?}");
     if status == 302 {
         let fell_back = answer.header("location") == FALLBACK;
-        assert_ne!(fell_back, verdict == Verdict::Ok, "{answer:?}");
+        assert_ne!(fell_back, verdict.sends_on(), "{answer:?}");
         assert_eq!(answer.body, "");
         return;
     }
@@ -243,7 +273,8 @@ fn check_record(world: &World<'_>, verdict: Verdict, message: &str) {
     let said = facts["why"].as_str().unwrap_or_default();
     assert_eq!(said, message);
     let sent_to = facts["to"].as_str().unwrap_or_default();
-    assert_eq!(row[1] == "8", sent_to == FALLBACK, "the mark of the fallback: {row:?}");
+    let fell_back = row[1].parse::<i64>().unwrap() & 8 != 0;
+    assert_eq!(fell_back, sent_to == FALLBACK, "the mark of the fallback: {row:?}");
 }
 
 fn completed_already(world: &World<'_>) -> Verdict {
@@ -269,6 +300,48 @@ fn completed_already(world: &World<'_>) -> Verdict {
     verdict
 }
 
+/// One conversion fills the offer.
+fn full(world: &World<'_>, offer: &str, verdict: Verdict, status: u16, message: &str) -> Verdict {
+    let click = world.click(offer, "fills");
+    assert_eq!(world.report(&format!("gk_click_id={click}")).code(), "recorded");
+    let mut tries = 0;
+    let answer = until("the links know that it is full", AT_MOST, || {
+        tries += 1;
+        let query = format!("pub_click_id=f-{tries}&pub_member_id=f-{tries}");
+        let answer = world.visit(&format!("{offer}/app"), &query);
+        (answer.header("x-click-verdict") != "ok").then_some(answer)
+    });
+    check(&answer, verdict, status, message);
+    check_record(world, verdict, message);
+    verdict
+}
+
+fn reused(world: &World<'_>) -> Verdict {
+    let verdict = Verdict::ClickIdReused;
+    click_id(&world.visit("flat/app", "pub_click_id=twice&pub_member_id=m4"));
+    let answer = world.visit("flat/app", "pub_click_id=twice&pub_member_id=m5");
+    check(&answer, verdict, 302, "");
+    let message = "pub_click_id `twice` was already sent on another click; send a new one each time";
+    check_record(world, verdict, message);
+    verdict
+}
+
+fn constant(world: &World<'_>) -> Verdict {
+    let verdict = Verdict::MemberIdStatic;
+    let mut tries = 0;
+    let answer = until("the constant is found", AT_MOST, || {
+        tries += 1;
+        let url = format!("{}{}", world.server().url(), world.path("launched/app"));
+        let visitor = http::client().get(format!("{url}?pub_click_id=s-{tries}&pub_member_id=site_12"));
+        let answer = http::answer(visitor.header("user-agent", format!("Browser/{tries}")));
+        (answer.header("x-click-verdict") != "ok").then_some(answer)
+    });
+    check(&answer, verdict, 302, "");
+    let message = "pub_member_id `site_12` is on most of this link's clicks; send a value that is unique per user";
+    check_record(world, verdict, message);
+    verdict
+}
+
 fn unknown(world: &World<'_>) -> Verdict {
     let verdict = Verdict::LinkUnknown;
     let before = world.count("click");
@@ -291,7 +364,7 @@ fn not_recorded(world: &World<'_>) -> Verdict {
     }
     world.engine.execute("alter table click_away rename to click");
     until("clicks are taken again", AT_MOST, || {
-        (world.visit("flat/app", SOUND).header("x-click-verdict") == "ok").then_some(())
+        (world.visit("flat/app", SOUND).status == 302).then_some(())
     });
     verdict
 }

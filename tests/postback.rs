@@ -7,7 +7,8 @@ use domain::inbound::Answer as Code;
 use testkit::http::{self, Answer};
 use testkit::{for_each_engine, until};
 
-use crate::world::{AT_MOST, TOKEN, World, conversion_id};
+use crate::PITLANE;
+use crate::world::{AT_MOST, TOKEN, World, apply, conversion_id};
 
 /// The token of an advertiser who may report from one address only, and not from this machine.
 const FAR: &str = "far-token-0123456789abcdef";
@@ -34,6 +35,80 @@ destination = "https://shop.example/?click={gk_click_id}"
 revenue = "1"
 payout = "1"
 
+[[offer]]
+slug = "slow"
+advertiser = "shop"
+min_conversion_time = "30s"
+destination = "https://shop.example/?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+
+[[offer]]
+slug = "capped"
+advertiser = "shop"
+caps = { total = 1 }
+destination = "https://shop.example/?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+
+[[offer]]
+slug = "spent"
+advertiser = "shop"
+budgets = { total = "1.50" }
+destination = "https://shop.example/?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+
+[[offer]]
+slug = "strict"
+advertiser = "shop"
+reused_clicks = "refuse"
+destination = "https://shop.example/?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+
+[[offer]]
+slug = "ends"
+advertiser = "shop"
+late_conversions = false
+destination = "https://shop.example/?click={gk_click_id}"
+revenue = "1"
+payout = "1"
+
+[[offer]]
+slug = "steps"
+type = "MultiEvent"
+advertiser = "shop"
+destination = "https://shop.example/?click={gk_click_id}"
+[[offer.event]]
+code = "one"
+sequence = 1
+revenue = "1"
+payout = "1"
+[[offer.event]]
+code = "two"
+sequence = 2
+revenue = "1"
+payout = "1"
+
+[[link]]
+offer = "slow"
+partner = "app"
+[[link]]
+offer = "capped"
+partner = "app"
+[[link]]
+offer = "spent"
+partner = "app"
+[[link]]
+offer = "strict"
+partner = "app"
+[[link]]
+offer = "ends"
+partner = "app"
+[[link]]
+offer = "steps"
+partner = "app"
 [[link]]
 offer = "far"
 partner = "app"
@@ -41,17 +116,6 @@ partner = "app"
 offer = "brief"
 partner = "app"
 "#;
-
-/// Reasons that come with the rules of the network.
-const LATER: [Reason; 7] = [
-    Reason::TooFast,
-    Reason::Capped,
-    Reason::OverBudget,
-    Reason::OutOfSequence,
-    Reason::PubClickIdReused,
-    Reason::OfferEnded,
-    Reason::StaffRejected,
-];
 
 /// What was reached so far.
 #[derive(Default)]
@@ -99,18 +163,15 @@ fn every_answer_is_given_and_logged_as_the_contract_says() {
         let mut reached = Reached::default();
         conversions(&world, &mut reached);
         rejections(&world, &mut reached);
+        rejections_by_rules(&world, &mut reached);
+        rejections_later(&world, &mut reached);
         refusals(&world, &mut reached);
         not_recorded(&world, &mut reached);
         for code in Code::ALL {
             assert!(reached.codes.contains(code), "{code} was not reached");
         }
         for reason in Reason::ALL {
-            let later = LATER.contains(reason);
-            assert_ne!(
-                reached.reasons.contains(reason),
-                later,
-                "{reason}: reached and listed as later, or neither"
-            );
+            assert!(reached.reasons.contains(reason), "{reason} was not reached");
         }
     });
 }
@@ -154,6 +215,54 @@ fn rejections(world: &World<'_>, reached: &mut Reached) {
     );
     let in_time = older(world, &world.click("brief", "m5"), 20);
     reached.check(world, &world.report(&format!("gk_click_id={in_time}")), Code::Recorded, None);
+}
+
+fn rejections_by_rules(world: &World<'_>, reached: &mut Reached) {
+    let report = |offer: &str, member: &str| {
+        world.report(&format!("gk_click_id={}", world.click(offer, member)))
+    };
+    reached.check(world, &report("slow", "m1"), Code::Rejected, Some(Reason::TooFast));
+    for (offer, reason) in [("capped", Reason::Capped), ("spent", Reason::OverBudget)] {
+        let late = world.click(offer, "m2");
+        reached.check(world, &report(offer, "m1"), Code::Recorded, None);
+        let answer = world.report(&format!("gk_click_id={late}"));
+        reached.check(world, &answer, Code::Rejected, Some(reason));
+    }
+    world.click("strict", "only");
+    let again = world.visit("strict/app", "pub_click_id=click-only&pub_member_id=m2").json();
+    let again = world.report(&format!("gk_click_id={}", again["responseId"].as_str().unwrap()));
+    reached.check(world, &again, Code::Rejected, Some(Reason::PubClickIdReused));
+
+    let click = world.click("ends", "m1");
+    let ended = world.declaration().replacen("slug = \"ends\"", "slug = \"ends\"\nstatus = \"Expired\"", 1);
+    apply(world.engine, &ended, &[]);
+    until("the offer's end is known", AT_MOST, || {
+        let answer = world.visit("ends/app", "pub_click_id=e&pub_member_id=e");
+        (answer.header("x-click-verdict") == "offer_expired").then_some(())
+    });
+    let answer = world.report(&format!("gk_click_id={click}"));
+    reached.check(world, &answer, Code::Rejected, Some(Reason::OfferEnded));
+}
+
+/// What becomes of a conversion after it was recorded is told to whoever sends the postback again.
+fn rejections_later(world: &World<'_>, reached: &mut Reached) {
+    let (second, first) = (world.click("steps", "m1"), world.click("flat", "m8"));
+    let second = format!("gk_click_id={second}&cnv_event_id=two");
+    let waits = world.report(&second);
+    reached.check(world, &waits, Code::Recorded, None);
+    assert_eq!(waits.json()["data"]["status"], "Pending");
+    world.engine.execute("update conversion set wait_until_ms = 0 where wait_for = 'predecessor'");
+    until("the event's waiting is over", AT_MOST, || {
+        (world.count("conversion where reason = 'out_of_sequence'") == 1).then_some(())
+    });
+    reached.check(world, &world.report(&second), Code::Duplicate, Some(Reason::OutOfSequence));
+
+    let first = format!("gk_click_id={first}");
+    let recorded = world.report(&first);
+    reached.check(world, &recorded, Code::Recorded, None);
+    let id = conversion_id(&recorded);
+    PITLANE.run_on(world.engine, &["conversion", "set", &id, "--status", "Rejected"]).ok();
+    reached.check(world, &world.report(&first), Code::Duplicate, Some(Reason::StaffRejected));
 }
 
 /// A copy of a click that happened so many seconds before it: a click's time is in its id.
