@@ -284,7 +284,7 @@ fn uploads_obey_the_rules_of_postbacks_and_their_own_money() {
         let share: Vec<String> = (0..3).map(|n| world.click("share", &format!("s{n}"))).collect();
         let levels = world.click("levels", "l");
         let folder = Folder::new();
-        let capped: String = capped.iter().map(|id| format!("{id},,,,,\n")).collect();
+        let capped = capped.iter().map(|id| format!("{id},,,,,\n")).collect::<Vec<_>>().concat();
         let text = format!(
             "ClickId,EventID,Revenue,Payout,Amount,ConversionId\n{capped}\
              {},,,,20.00,\n{},,3.00,,,\n{},,3.00,2.00,,\n\
