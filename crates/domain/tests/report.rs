@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use domain::conversion::Status;
 use domain::id::NetworkId;
 use domain::report::{
-    Ask, Bucket, Clicks, Dimension, Filter, Line, QUARTER_MS, Refused, Takings, beginning, end, zone,
+    Ask, Bucket, Clicks, Dimension, Filter, Line, QUARTER_MS, Refused, Report, Takings, beginning, end, zone,
 };
 use domain::time::{DAY_MS, HOUR_MS, Timestamp};
 use proptest::prelude::*;
@@ -162,4 +162,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_partner_sees_neither_revenue_nor_margin() {
+    let usd = "USD".parse().unwrap();
+    let mut line = Line::default();
+    line.take(usd, &Takings::of(Status::Success, 1, 100, 40));
+    let as_of = Timestamp::from_ms(0);
+    let report = Report { as_of, lines: [(vec![(0, "a".to_owned())], line)].into() };
+    assert_eq!(report.total().takings[&usd].margin_micros(), Some(60));
+    let own = report.without_revenue().total().takings[&usd];
+    assert_eq!((own.revenue_micros, own.margin_micros(), own.payout_micros), (None, None, 40));
 }
