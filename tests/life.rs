@@ -103,7 +103,8 @@ fn every_state_of_an_offer_has_its_verdict() {
 #[test]
 fn a_partner_needs_an_approved_link_and_a_status() {
     for_each_engine(|engine| {
-        let more = "\n[[partner]]\nslug = \"new\"\nstatus = \"Pending\"\n[[link]]\noffer = \"flat\"\npartner = \"new\"\n";
+        let more = "\n[[partner]]\nslug = \"new\"\nstatus = \"Pending\"\n\
+                    [[link]]\noffer = \"flat\"\npartner = \"new\"\n";
         let world = World::with(engine, more, &[]);
         let verdict = |link: &str| {
             let answer = world.visit(link, &fresh());
