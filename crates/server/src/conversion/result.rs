@@ -40,6 +40,8 @@ impl ResultFile {
         let mut own = Self::open(path, input)?;
         let (end, last_row) = whole_rows(&own.file, done_row).map_err(|error| own.broken(error))?;
         if end == 0 {
+            // Its lock goes with it.
+            drop(own);
             return Self::begin(path, input);
         }
         own.replace(end)?;
@@ -68,6 +70,10 @@ impl ResultFile {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let own = opened.map(|file| Self { file, shown: shown.clone() });
         let own = own.map_err(|error| cannot_write(&shown, error))?;
+        if own.file.try_lock().is_err() {
+            let error = format!("another run writes {shown}");
+            return Err(Failure::new(error).next("wait for its end, or name another one with --result"));
+        }
         let empty = own.file.metadata().is_ok_and(|about| about.len() == 0);
         if same || !(empty || is_ours(&own.file)) {
             let error = format!("{shown} is no result file, and nothing is overwritten");
@@ -189,6 +195,17 @@ mod tests {
                 assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn two_runs_do_not_write_the_same_file() {
+        let folder = testkit::Folder::new();
+        let (path, input) = (folder.path().join("r.csv"), folder.path().join("i.csv"));
+        let first = ResultFile::begin(&path, &input).unwrap();
+        let refused = ResultFile::go_on(&path, &input, 7, &[]).unwrap_err().text();
+        assert!(refused.contains("another run writes "), "{refused}");
+        drop(first);
+        ResultFile::go_on(&path, &input, 7, &[]).unwrap();
     }
 
     #[test]
