@@ -186,7 +186,8 @@ fn history(moments: &mut Vec<Moment>, conversion: &Converted) {
             moments.push(Moment::new(changed.at, title).maybe(note));
             continue;
         }
-        let by = if changed.actor == "advertiser" { String::new() } else { format!(", by {}", changed.actor) };
+        let by =
+            if changed.actor == "advertiser" { String::new() } else { format!(", by {}", changed.actor) };
         let mut moment = Moment::new(changed.at, format!("conversion {id} recorded: {status}{by}"));
         moment = moment.maybe(conversion.event.as_ref().map(|code| format!("event {}", line(code, MOST))));
         moment = moment.maybe(conversion.amount.as_ref().map(|amount| format!("amount {amount}")));
