@@ -193,7 +193,8 @@ fn a_new_cap_counts_what_came_before_and_a_higher_one_opens_again() {
         };
         apply(engine, &with_cap(10), &[]);
         eventually("it is capped", SOON, || {
-            world.visit("flat/app", "pub_click_id=x&pub_member_id=x").header("x-click-verdict") == "offer_capped"
+            world.visit("flat/app", "pub_click_id=x&pub_member_id=x").header("x-click-verdict")
+                == "offer_capped"
         });
         apply(engine, &with_cap(11), &[]);
         eventually("it is open", SOON, || {

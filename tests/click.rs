@@ -337,7 +337,8 @@ fn constant(world: &World<'_>) -> Verdict {
         (answer.header("x-click-verdict") != "ok").then_some(answer)
     });
     check(&answer, verdict, 302, "");
-    let message = "pub_member_id `site_12` is on most of this link's clicks; send a value that is unique per user";
+    let message =
+        "pub_member_id `site_12` is on most of this link's clicks; send a value that is unique per user";
     check_record(world, verdict, message);
     verdict
 }
@@ -363,9 +364,7 @@ fn not_recorded(world: &World<'_>) -> Verdict {
         assert_eq!(answer.header("retry-after"), "2");
     }
     world.engine.execute("alter table click_away rename to click");
-    until("clicks are taken again", AT_MOST, || {
-        (world.visit("flat/app", SOUND).status == 302).then_some(())
-    });
+    until("clicks are taken again", AT_MOST, || (world.visit("flat/app", SOUND).status == 302).then_some(()));
     verdict
 }
 

@@ -64,7 +64,10 @@ fn a_constant_member_id_is_found_within_200_clicks_and_known_after_a_restart() {
         assert!(answer.header("location").starts_with("https://shop.example/flat?click="), "{answer:?}");
         let answer = visit(world.server(), &refused, "again", "site_12", 7);
         assert_eq!((answer.status, answer.code().as_str()), (400, "pub_member_id_static"), "{answer:?}");
-        assert!(answer.body.contains("pub_member_id `site_12` is on most of this link's clicks"), "{answer:?}");
+        assert!(
+            answer.body.contains("pub_member_id `site_12` is on most of this link's clicks"),
+            "{answer:?}"
+        );
         // Another member on the same link is nobody's mistake.
         let answer = visit(world.server(), &refused, "other", "member-1", 7);
         assert_eq!(verdict(&answer), "ok", "{answer:?}");
@@ -149,7 +152,11 @@ fn a_click_id_that_comes_again_is_flagged_or_refused() {
         assert_eq!(click.len(), 1, "{click:?}");
         let click = Uuid::parse_str(&click[0][0]).unwrap();
         let answer = world.report(&format!("gk_click_id={click}"));
-        assert_eq!((answer.status, answer.code().as_str()), (200, "rejected:pub_click_id_reused"), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (200, "rejected:pub_click_id_reused"),
+            "{answer:?}"
+        );
         world.stop();
     });
 }

@@ -218,9 +218,8 @@ fn rejections(world: &World<'_>, reached: &mut Reached) {
 }
 
 fn rejections_by_rules(world: &World<'_>, reached: &mut Reached) {
-    let report = |offer: &str, member: &str| {
-        world.report(&format!("gk_click_id={}", world.click(offer, member)))
-    };
+    let report =
+        |offer: &str, member: &str| world.report(&format!("gk_click_id={}", world.click(offer, member)));
     reached.check(world, &report("slow", "m1"), Code::Rejected, Some(Reason::TooFast));
     for (offer, reason) in [("capped", Reason::Capped), ("spent", Reason::OverBudget)] {
         let late = world.click(offer, "m2");

@@ -16,10 +16,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::visitor::Lookup;
 use domain::catalog::Catalog;
 use domain::time::DAY_MS;
 use indicatif::ProgressBar;
-use ::visitor::Lookup;
 use store::Db;
 
 use self::cast::{Cast, Playing};

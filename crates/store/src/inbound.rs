@@ -16,8 +16,8 @@ use domain::link::Link;
 use domain::offer::Treatment;
 use domain::time::Timestamp;
 
-use crate::error::Mistake;
 use crate::erase::{self, Names};
+use crate::error::Mistake;
 use crate::{Error, Row, Statement, Tx, click, conversion, delivery, tally, waiting};
 
 pub(crate) const ALL: &[&Statement] = &[&LOG, &FIND, &BY_CLICK];

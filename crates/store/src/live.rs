@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use domain::catalog::Catalog;
 use domain::cap::Exhausted;
+use domain::catalog::Catalog;
 use domain::click::Standing;
 use domain::id::{ClickId, ConversionId, LinkId};
 use domain::link::Link;
@@ -19,8 +19,8 @@ use domain::time::Timestamp;
 use uuid::Uuid;
 
 pub use completed::Completed;
-pub use sketches::Sketches;
 pub(crate) use sketches::SHARDS;
+pub use sketches::Sketches;
 pub use tallies::Tallies;
 
 use crate::{Db, EngineKind, Error, catalog, click, conversion, sketch, tally};

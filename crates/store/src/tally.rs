@@ -242,10 +242,9 @@ pub(crate) fn as_kept(
         for period in Period::ALL {
             let (key, start) = (key(&counted, *period, at), period.start(at));
             let tally = match tx.query_one(&LOOK, &key)? {
-                Some(row) => Tally {
-                    conversions: row.int("conversions")?,
-                    revenue_micros: row.int("revenue_micros")?,
-                },
+                Some(row) => {
+                    Tally { conversions: row.int("conversions")?, revenue_micros: row.int("revenue_micros")? }
+                }
                 None => recount(tx, &counted, start, Timestamp::from_ms(i64::MAX))?,
             };
             let Counted { offer, event, .. } = counted;

@@ -38,11 +38,11 @@ async fn keep(job: &'static Job, ctx: Ctx) {
     let mut pause = jittered(Duration::from_secs(1), &ctx);
     while !ctx.stops_within(pause).await {
         match turn(job, &ctx, failures).await {
-            Ok(next) => {
-                if failures > 0 {
+            Ok(Turn { next, works }) => {
+                if failures > 0 && works {
                     tracing::info!(job = job.name, failures, "works again");
+                    failures = 0;
                 }
-                failures = 0;
                 pause = jittered(next.clamp(SOON, LOOK_AGAIN), &ctx);
             }
             Err(Error::Closed) => return,
@@ -53,6 +53,14 @@ async fn keep(job: &'static Job, ctx: Ctx) {
             }
         }
     }
+}
+
+/// How a look at a job ended.
+struct Turn {
+    /// When to look again.
+    next: Duration,
+    /// Whether the job's last run, here or on another node, ended well.
+    works: bool,
 }
 
 /// The first failure of a streak is told, the others are counted.
@@ -79,19 +87,19 @@ fn jittered(pause: Duration, ctx: &Ctx) -> Duration {
 }
 
 /// Runs the job if it is due and nobody else runs it; returns when to look again.
-async fn turn(job: &'static Job, ctx: &Ctx, failures: u32) -> Result<Duration, Error> {
+async fn turn(job: &'static Job, ctx: &Ctx, failures: u32) -> Result<Turn, Error> {
     let now = ctx.ambient.now();
     let recorded = ctx.db.read(move |tx| job::find(tx, job.name)).await?;
     if let Some(recorded) = &recorded {
         show(job, recorded.succeeded);
         if !recorded.is_due(now) {
-            return Ok(until(recorded, now));
+            return Ok(Turn { next: until(recorded, now), works: recorded.failures == 0 });
         }
     }
     let run = Run { name: job.name, holder: ctx.ambient.new_id(now) };
     let lease = now.plus_ms(LEASE_MS);
     if !ctx.db.write(move |tx| job::claim(tx, run, now, lease)).await? {
-        return Ok(job.period);
+        return Ok(Turn { next: job.period, works: false });
     }
     let until = Instant::now() + AT_ONCE;
     let ended = (job.run)(&Ctx { until, ..ctx.clone() }).await;
@@ -113,7 +121,7 @@ async fn succeed(
     run: Run,
     now: Timestamp,
     report: &Report,
-) -> Result<Duration, Error> {
+) -> Result<Turn, Error> {
     if !report.counts.is_empty() {
         tracing::info!(job = job.name, report = report.json(), "done");
     }
@@ -121,7 +129,7 @@ async fn succeed(
     let (due, json) = (now.plus_ms(ms(next)), report.json());
     ctx.db.write(move |tx| job::succeed(tx, run, now, due, &json)).await?;
     show(job, Some(now));
-    Ok(next)
+    Ok(Turn { next, works: true })
 }
 
 fn show(job: &Job, succeeded: Option<Timestamp>) {

@@ -89,7 +89,9 @@ impl Sketches {
     /// Whether a click's visitor came to the link as the same member within the `window_s` seconds before.
     pub fn has_seen(&self, click: &Click, window_s: u32) -> bool {
         let known = |seen| {
-            self.shard(click.link).get(&click.link).is_some_and(|known| known.sketch.is_repeat(seen, window_s))
+            self.shard(click.link)
+                .get(&click.link)
+                .is_some_and(|known| known.sketch.is_repeat(seen, window_s))
         };
         click.seen().is_some_and(known)
     }

@@ -18,7 +18,9 @@ pub struct Tallies(RwLock<HashMap<(OfferId, EventId, Period), (Timestamp, Tally)
 impl Tallies {
     /// The cap or budget that leaves an offer no room: a budget, or the caps of all its results.
     pub fn closed(&self, offer: &Offer, now: Timestamp) -> Option<Exhausted> {
-        is_limited(offer).then(|| cap::of_offer(offer, now, |event| self.taken(offer.id, event, now))).flatten()
+        is_limited(offer)
+            .then(|| cap::of_offer(offer, now, |event| self.taken(offer.id, event, now)))
+            .flatten()
     }
 
     pub(super) fn set(&self, written: &Written) {
