@@ -77,7 +77,7 @@ fn only_live_tokens_are_answered() {
         let listed = PITLANE.run_on(engine, &["token", "list", "--json"]).ok().json();
         assert_eq!(listed[0]["shown"], own[..12]);
         assert!(listed[0]["used_day"].as_str().unwrap().starts_with("20"), "{listed}");
-        let hex: String = own.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = own.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let content = engine.content().join("\n");
         assert!(!content.contains(&own) && !content.contains(&hex), "only the hash is kept");
         PITLANE.run_on(engine, &["token", "revoke", &own[..12]]).ok();

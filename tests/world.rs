@@ -240,8 +240,8 @@ impl<'e> World<'e> {
         self.get(&format!("{}?{query}", self.path(link)))
     }
 
-    /// A click of a member on an offer of the partner `app`: our id of it. The partner's is `click-` and the member, and
-    /// from the second one on its number.
+    /// A click of a member on an offer of the partner `app`: our id of it. The partner's is `click-` and the member,
+    /// and from the second one on its number.
     pub(crate) fn click(&self, offer: &str, member: &str) -> String {
         let mut clicks = self.clicks.lock().unwrap_or_else(PoisonError::into_inner);
         let number = clicks.entry(member.to_owned()).and_modify(|number| *number += 1).or_insert(1);

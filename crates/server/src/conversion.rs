@@ -37,7 +37,7 @@ const MAX_REASON_BYTES: usize = 500;
 pub(crate) enum ConversionCommand {
     /// Change the status of one conversion
     Set(Set),
-    /// Change the status of many conversions by a file (CSV or XLSX): `ConversionId` or `ClickId`, `EventID`, `Status`, `Reason`
+    /// Change many statuses by a file (CSV or XLSX): `ConversionId` or `ClickId`, `EventID`, `Status`, `Reason`
     Change(ByFile),
     /// Record conversions by a file (CSV or XLSX): `ClickId`, `EventID`, `UserCompletedAt`, `Revenue`, `Reward`,
     /// `Payout`, `Amount`, `ConversionId`

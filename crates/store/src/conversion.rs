@@ -95,7 +95,8 @@ static ADD_CHANGE: Statement = Statement::new(
 
 static CHANGES: Statement = Statement::new(
     "conversion.changes",
-    "select version, status, reason, actor, note, at_ms from conversion_change where conversion_id = ?1 order by version",
+    "select version, status, reason, actor, note, at_ms from conversion_change
+     where conversion_id = ?1 order by version",
 );
 
 /// Places that conversions took, freed or lost since a time, oldest first, for the set of completed members. Whether

@@ -14,7 +14,8 @@ static FIND: Statement = Statement::new("job.find", "select * from job where nam
 
 static ENTER: Statement = Statement::new(
     "job.enter",
-    "insert into job (name, due_ms, holder, lease_until_ms, started_ms, succeeded_ms, report, failures, failed_ms, error)
+    "insert into job (name, due_ms, holder, lease_until_ms, started_ms, succeeded_ms, report, failures, failed_ms,
+         error)
      values (?1, 0, null, 0, null, null, null, 0, null, null)
      on conflict do nothing",
 );

@@ -1,4 +1,5 @@
-//! Tables in files: the rows of a CSV or of an XLSX file's first sheet, one after another, read on a thread of their own
+//! Tables in files: the rows of a CSV or of an XLSX file's first sheet, one after another, read on a thread of their
+//! own
 //! and never all at once.
 
 use std::fs::File;
