@@ -134,6 +134,24 @@ fn a_partner_needs_an_approved_link_and_a_status() {
 }
 
 #[test]
+fn a_new_link_waits_for_approval_where_the_offer_says_so() {
+    for_each_engine(|engine| {
+        let asks = offer("asks", "link_approval = \"on_request\"");
+        let world = World::with(engine, &asks, &[]);
+        assert_eq!(world.met("asks").1, "partner_not_approved");
+        let link = "[[link]]\noffer = \"asks\"\npartner = \"app\"\n";
+        assert!(world.declaration().contains(link), "{}", world.declaration());
+        let approved = world.declaration().replace(link, &format!("{link}approval = \"Approved\"\n"));
+        apply(engine, &approved, &[]);
+        eventually("it is approved", SOON, || world.met("asks").1 == "ok");
+        // A file that does not name the approval leaves what somebody decided.
+        apply(engine, world.declaration(), &[]);
+        assert_eq!(world.met("asks").1, "ok");
+        world.stop();
+    });
+}
+
+#[test]
 fn who_cannot_be_taken_goes_to_the_offer_s_fallback_or_else_the_network_s() {
     for_each_engine(|engine| {
         let own = "fallback_url = \"https://own.example/\"";

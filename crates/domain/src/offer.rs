@@ -155,6 +155,8 @@ pub struct Rules {
     pub targeting: Vec<Rule>,
     /// Whether it believes `pub_geo_country` and `pub_geo_state`.
     pub trusts_partner_place: bool,
+    /// How partners come to run it.
+    pub link_approval: Admission,
     /// What happens to a click whose member id is a constant.
     pub static_members: Treatment,
     /// What happens to a click whose click id came before.
@@ -169,9 +171,20 @@ impl Default for Rules {
             budgets: Vec::new(),
             targeting: Vec::new(),
             trusts_partner_place: false,
+            link_approval: Admission::Automatic,
             static_members: Treatment::Flag,
             reused_clicks: Treatment::Flag,
         }
+    }
+}
+
+codes! {
+    /// How a partner's new link comes to be approved.
+    Admission, "link approval" {
+        /// At once.
+        Automatic => "automatic",
+        /// When the network approves the partner's request.
+        OnRequest => "on_request",
     }
 }
 

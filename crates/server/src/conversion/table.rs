@@ -1,6 +1,5 @@
 //! Tables in files: the rows of a CSV or of an XLSX file's first sheet, one after another, read on a thread of their
-//! own
-//! and never all at once.
+//! own and never all at once.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
