@@ -45,7 +45,7 @@ impl World<'_> {
 
     /// What tells about the person in any table, by the beginnings of the rows.
     fn traces(&self) -> Vec<String> {
-        let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let found =
             |line: &String| TRACES.iter().any(|trace| line.contains(trace) || line.contains(&hex(trace)));
         self.engine.content().into_iter().filter(found).collect()
@@ -54,9 +54,10 @@ impl World<'_> {
     /// Everything that is counted or paid.
     fn sums(&self) -> Vec<Vec<Vec<String>>> {
         let each = [
-            "select link_id, verdict, count(*), count(distinct pub_member_id) from click group by link_id, verdict order by 1, 2",
-            "select partner_id, status, count(*), count(distinct pub_member_id), sum(revenue_micros), sum(payout_micros), \
-             sum(holds_place) from conversion group by partner_id, status order by 1, 2",
+            "select link_id, verdict, count(*), count(distinct pub_member_id) from click
+             group by link_id, verdict order by 1, 2",
+            "select partner_id, status, count(*), count(distinct pub_member_id), sum(revenue_micros),
+                 sum(payout_micros), sum(holds_place) from conversion group by partner_id, status order by 1, 2",
             "select * from click_count order by start_ms, link_id, verdict",
             "select * from conversion_count order by start_ms, link_id, status",
             "select state, count(*) from delivery group by state",

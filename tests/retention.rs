@@ -128,7 +128,8 @@ fn retain<'e>(world: World<'e>, flags: &[&str]) -> World<'e> {
     let due = "update job set due_ms = 0, succeeded_ms = 1 where name = 'retention'";
     let world = world.restart_with(flags, || engine.execute(due));
     eventually("retention has run", AT_MOST, || {
-        engine.count("select count(*) from job where name = 'retention' and succeeded_ms > 1 and due_ms > succeeded_ms + 60000") == 1
+        let ran = "name = 'retention' and succeeded_ms > 1 and due_ms > succeeded_ms + 60000";
+        engine.count(&format!("select count(*) from job where {ran}")) == 1
     });
     world
 }

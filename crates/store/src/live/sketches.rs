@@ -52,7 +52,9 @@ impl Sketches {
     pub(super) fn recall(&self, link: LinkId, saved: &[Seen]) {
         let mut shard = self.shard(link);
         let known = shard.entry(link).or_default();
-        saved.iter().for_each(|seen| known.sketch.learn(*seen));
+        for seen in saved {
+            known.sketch.learn(*seen);
+        }
     }
 
     /// The links of one shard that have learnt something since this was last asked, with what they remember, oldest

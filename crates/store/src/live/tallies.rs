@@ -13,7 +13,10 @@ use crate::tally::Written;
 
 /// The newest tally of every limited result. One read lock for a click on a limited offer, none for others.
 #[derive(Debug, Default)]
-pub struct Tallies(RwLock<HashMap<(OfferId, EventId, Period), (Timestamp, Tally)>>);
+pub struct Tallies(RwLock<HashMap<Counted, (Timestamp, Tally)>>);
+
+/// Whose tally, and of which kind of period.
+type Counted = (OfferId, EventId, Period);
 
 impl Tallies {
     /// The cap or budget that leaves an offer no room: a budget, or the caps of all its results.

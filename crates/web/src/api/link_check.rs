@@ -123,9 +123,8 @@ mod tests {
         for (name, wrong) in [("country", "Atlantis"), ("device", "Fridge"), ("address", "x"), ("at", "soon")]
         {
             let body = format!(r#"{link}"{name}":"{wrong}"}}"#);
-            let message = match read(&Bytes::from(body)) {
-                Err(Refused::Malformed(message)) => message,
-                _ => panic!("{name} was taken"),
+            let Err(Refused::Malformed(message)) = read(&Bytes::from(body)) else {
+                panic!("{name} was taken")
             };
             assert!(message.starts_with(&format!("{name}: ")), "{message}");
         }

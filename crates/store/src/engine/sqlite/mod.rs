@@ -39,9 +39,8 @@ pub(super) const DIALECT: Dialect = Dialect {
         "without_rowid" => Some("without rowid"),
         "greatest" => Some("max"),
         "least" => Some("min"),
-        "json" => Some(""),
-        // There is one writer, so nothing needs locking.
-        "skip_locked" | "for_update" => Some(""),
+        // Text is read as JSON without a word, and with one writer nothing needs locking.
+        "json" | "skip_locked" | "for_update" => Some(""),
         _ => None,
     },
 };
