@@ -131,12 +131,6 @@ impl Bench {
         Wrk::new(machine::find("wrk", "nginx-light wrk")?, &self.cores.client, dir, mix)
     }
 
-    /// Runs something asynchronous to its end, on one thread: the load has one core.
-    pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.during("make a runtime")?.block_on(work)
-    }
-
     /// Removes one folder of databases, so that the next run begins with an empty one.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
         remove(&self.dir.join(name))
@@ -148,6 +142,12 @@ impl Bench {
         drop(cluster);
         remove(&dir)
     }
+}
+
+/// Runs something asynchronous to its end, on one thread: the load has one core.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.during("make a runtime")?.block_on(work)
 }
 
 fn remove(dir: &Path) -> Result<()> {

@@ -27,11 +27,12 @@ pub(crate) struct Cores {
 
 /// What is said about the machine beside every table.
 pub(crate) fn description(cores: &Cores, dir: &Path) -> Result<String> {
-    let count = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
     let sync = sync_us(dir)?;
     Ok(format!(
         "{}, {count} cores; server on core {}, load on core {}; Linux {}; fdatasync of 4 KiB p50 {:.0} µs, p99 {:.0} µs",
-        cpu_model(),
+        cpu_model(&cpuinfo),
         cores.server,
         cores.client,
         kernel(),
@@ -40,8 +41,7 @@ pub(crate) fn description(cores: &Cores, dir: &Path) -> Result<String> {
     ))
 }
 
-fn cpu_model() -> String {
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+fn cpu_model(cpuinfo: &str) -> String {
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or_else(|| "unknown CPU".to_owned(), |(_, model)| model.to_owned())
 }

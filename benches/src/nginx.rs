@@ -81,8 +81,7 @@ fn configuration(redirect: Redirect, address: &str, dir: &Path) -> String {
     let directives = redirect.directives(dir);
     let shown = dir.display();
     let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let folders: String =
-        folders.iter().map(|name| format!("    {name}_temp_path {shown}/{name};\n")).collect();
+    let folders = folders.map(|name| format!("    {name}_temp_path {shown}/{name};\n")).concat();
     format!(
         "daemon off;\nworker_processes 1;\npid {shown}/nginx.pid;\nerror_log stderr crit;\n\
          events {{ worker_connections 8192; }}\nhttp {{\n{folders}    \

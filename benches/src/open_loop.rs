@@ -57,6 +57,7 @@ pub(crate) struct Seen {
     pub(crate) due: u64,
     /// Those that were sent: fewer when all connections were busy to the end.
     pub(crate) asked: Vec<Asked>,
+    per_second: f64,
     seconds: f64,
 }
 
@@ -72,9 +73,17 @@ impl Seen {
         float(self.asked.iter().filter(in_time).count() as u64) / self.seconds
     }
 
-    /// How long visitors waited, from when they came, in microseconds.
+    /// How many visitors still waited for a connection at the end.
+    pub(crate) fn unserved(&self) -> u64 {
+        self.due.saturating_sub(self.asked.len() as u64)
+    }
+
+    /// How long visitors waited, from when they came, in microseconds; those who still waited at the end, until then.
     pub(crate) fn waited_us(&self) -> Sample {
-        self.asked.iter().map(|asked| asked.answered_us - asked.due_us).collect()
+        // They are taken in their order, so the last ones are left.
+        let unserved = (self.asked.len() as u64..self.due)
+            .map(|number| (self.seconds - float(number) / self.per_second) * 1e6);
+        self.asked.iter().map(|asked| asked.answered_us - asked.due_us).chain(unserved).collect()
     }
 
     /// How long answers took that ended so, from when they were asked for, in microseconds.
@@ -110,7 +119,7 @@ pub(crate) async fn run(mix: &Arc<Mix>, plan: Plan<'_>) -> Result<Seen> {
     } else {
         asked.len() as u64
     };
-    Ok(Seen { due, asked, seconds: plan.seconds })
+    Ok(Seen { due, asked, per_second: plan.per_second, seconds: plan.seconds })
 }
 
 /// When which request is due.

@@ -104,26 +104,21 @@ impl Process {
             }
             let ended = self.child.try_wait().during("look after a child")?;
             if let Some(status) = ended {
-                return Err(self.told(format!("{} ended with {status} before {what}", self.name)));
+                return Err(self.told(&format!("{} ended with {status} before {what}", self.name)));
             }
             if Instant::now() > deadline {
-                return Err(self.told(format!("{}: no {what} within {at_most:?}", self.name)));
+                return Err(self.told(&format!("{}: no {what} within {at_most:?}", self.name)));
             }
             std::thread::sleep(LOOK_EVERY);
         }
     }
 
     /// A failure with the end of the log.
-    fn told(&self, what: String) -> Failure {
+    fn told(&self, what: &str) -> Failure {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let from = log.len().saturating_sub(2_000);
         let end = log.get(from..).unwrap_or_default();
         Failure::new(format!("{what}; the end of {}:\n{end}", self.log.display()))
-    }
-
-    /// What it has printed.
-    pub(crate) fn printed(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// CPU time until now of the process and everything that it started.
@@ -159,17 +154,17 @@ impl Process {
         Ok(family)
     }
 
-    /// Asks it to end, and waits until it has.
-    pub(crate) fn stop(mut self) -> Result<()> {
+    /// Asks it to end, waits until it has, and gives what it printed.
+    pub(crate) fn stop(mut self) -> Result<String> {
         self.signal(self.end)?;
         let deadline = Instant::now() + MOST_END;
         while self.child.try_wait().during("look after a child")?.is_none() {
             if Instant::now() > deadline {
-                return Err(self.told(format!("{} did not end within {MOST_END:?}", self.name)));
+                return Err(self.told(&format!("{} did not end within {MOST_END:?}", self.name)));
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        Ok(())
+        Ok(fs::read_to_string(&self.log).unwrap_or_default())
     }
 
     /// Ends it as a crash does.

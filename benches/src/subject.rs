@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bench::Bench;
+use crate::cluster::Cluster;
 use crate::failure::{During as _, Failure, Result, ensure};
 use crate::network;
 use crate::process::{Cpu, Launch, Process};
@@ -49,7 +50,7 @@ pub(crate) struct Subject<'b> {
     pub(crate) acknowledged: u64,
 }
 
-/// What a server has cost so far, with its database.
+/// What a server has cost since its start, with its database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
     pub(crate) cpu: Cpu,
@@ -102,6 +103,8 @@ impl<'b> Subject<'b> {
 
     /// Starts `pitlane serve` on the server's cores and waits until it is ready.
     pub(crate) fn serve(&self, flags: &[&str]) -> Result<Server<'b>> {
+        let cluster = self.bench.cluster.as_ref().filter(|_| self.engine == Engine::Postgres);
+        let cluster_before = cluster.map(Cluster::cost).transpose()?.flatten().map(|(cpu, _)| cpu);
         let began = Instant::now();
         let launch = Launch::new("pitlane", &self.bench.binary, &self.bench.cores.server);
         let launch = launch.args(["serve", "--listen", "127.0.0.1:0"]).args(self.record.args());
@@ -115,9 +118,7 @@ impl<'b> Subject<'b> {
         process.until("readiness of Pitlane", MOST_START, || {
             (get(&address, "/readyz").ok()? == 200).then_some(())
         })?;
-        let bench = self.bench;
-        let with_cluster = self.engine == Engine::Postgres;
-        Ok(Server { bench, process, address, with_cluster, start: began.elapsed() })
+        Ok(Server { bench: self.bench, process, address, cluster_before, start: began.elapsed() })
     }
 
     /// The mix of visits to its links.
@@ -160,26 +161,24 @@ pub(crate) struct Server<'b> {
     process: Process,
     /// Host and port.
     pub(crate) address: String,
-    with_cluster: bool,
+    /// What our PostgreSQL had cost before, when it is this server's.
+    cluster_before: Option<Cpu>,
     /// From its start until it was ready.
     pub(crate) start: Duration,
 }
 
 impl Server<'_> {
-    /// What it has cost so far; a PostgreSQL of ours counts.
+    /// What it has cost since its start; a PostgreSQL of ours counts.
     pub(crate) fn cost(&self) -> Result<Cost> {
         let cost = Cost { cpu: self.process.cpu()?, memory_bytes: self.process.memory_bytes()? };
-        let cluster = self.bench.cluster.as_ref().filter(|_| self.with_cluster);
-        let Some((cpu, memory_bytes)) = cluster.map(|cluster| cluster.cost()).transpose()?.flatten() else {
-            return Ok(cost);
-        };
-        Ok(Cost { cpu: cost.cpu.plus(cpu), memory_bytes: cost.memory_bytes + memory_bytes })
+        let cluster = self.bench.cluster.as_ref().map(Cluster::cost).transpose()?.flatten();
+        let Some(((cpu, memory_bytes), before)) = cluster.zip(self.cluster_before) else { return Ok(cost) };
+        Ok(Cost { cpu: cost.cpu.plus(cpu.since(before)), memory_bytes: cost.memory_bytes + memory_bytes })
     }
 
     /// Ends it in order.
     pub(crate) fn stop(self) -> Result<()> {
-        let log = self.process.printed();
-        self.process.stop()?;
+        let log = self.process.stop()?;
         let bad =
             log.lines().find(|line| line.contains("\"level\":\"ERROR\"") || line.contains("panicked at"));
         bad.map_or(Ok(()), |line| Err(Failure::new(format!("the server logged an error: {line}"))))

@@ -84,7 +84,11 @@ fn zipf(chance: &mut Chance) -> Vec<usize> {
         sum += weight;
         until.push(sum);
     }
-    (0..DRAWS).map(|_| until.partition_point(|end| *end < chance.share() * sum)).collect()
+    let draws = (0..DRAWS).map(|_| {
+        let drawn = chance.share() * sum;
+        until.partition_point(|end| *end <= drawn).min(MEMBERS - 1)
+    });
+    draws.collect()
 }
 
 /// Numbers that look random and are the same in every run (xorshift64*).

@@ -3,7 +3,7 @@
 //! Half of the clicks are older than everything that fills the database, half are the newest. Afterwards each click has
 //! exactly one conversion, and every copy of a postback was told the same one.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, block_on};
 use crate::closed_loop::{self, Told};
 use crate::failure::{Result, ensure};
 use crate::statistic::{Sample, float};
@@ -58,13 +58,13 @@ fn one(bench: &Bench, subject: &mut Subject<'_>, round: u32) -> Result<(Run, Run
     let mut clicks = Vec::new();
     for age in ["old", "new"] {
         let tag = format!("{age}{round}");
-        clicks.extend(bench.block_on(closed_loop::click(&server, subject, &mix, &tag, count / 2))?);
+        clicks.extend(block_on(closed_loop::click(&server, subject, &mix, &tag, count / 2))?);
         if age == "old" {
             subject.fill(&server, &wrk, bench.options.stored)?;
         }
     }
-    let (new, first) = report(bench, &server, &clicks, "recorded")?;
-    let (again, second) = report(bench, &server, &clicks, "duplicate")?;
+    let (new, first) = report(&server, &clicks, "recorded")?;
+    let (again, second) = report(&server, &clicks, "duplicate")?;
     let same = first.answers.iter().zip(&second.answers).all(|(one, other)| one.1 == other.1);
     ensure(same, || "a copy was told of another conversion".to_owned())?;
     server.stop()?;
@@ -74,11 +74,11 @@ fn one(bench: &Bench, subject: &mut Subject<'_>, round: u32) -> Result<(Run, Run
 }
 
 /// Sends the postbacks of all clicks, and looks at every answer.
-fn report(bench: &Bench, server: &Server<'_>, clicks: &[String], expected: &str) -> Result<(Run, Answers)> {
+fn report(server: &Server<'_>, clicks: &[String], expected: &str) -> Result<(Run, Answers)> {
     let before = server.cost()?;
     let requests = closed_loop::postbacks(clicks);
     let sent = closed_loop::send(&server.address, requests, f64::INFINITY, closed_loop::conversion);
-    let told = bench.block_on(sent)?;
+    let told = block_on(sent)?;
     let after = server.cost()?;
     let other = told.answers.iter().find(|(code, _)| code != expected);
     ensure(other.is_none(), || format!("a postback was answered {other:?}, not {expected}"))?;

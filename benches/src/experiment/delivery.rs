@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, block_on};
 use crate::closed_loop;
 use crate::failure::{Result, ensure};
 use crate::network::{partner_slug, postbacks};
@@ -53,8 +53,8 @@ fn one(bench: &Bench, engine: Engine, hung: usize) -> Result<Run> {
     let receiver = Receiver::start()?;
     let mix = Mix::new(&links(&subject));
     let server = subject.serve(&[])?;
-    let clicks = bench.block_on(closed_loop::click(&server, &mut subject, &mix, "queued", count))?;
-    convert(bench, &server, &clicks, f64::INFINITY)?;
+    let clicks = block_on(closed_loop::click(&server, &mut subject, &mix, "queued", count))?;
+    convert(&server, &clicks, f64::INFINITY)?;
     server.stop()?;
     subject.apply(&postbacks(PARTNERS, |number| {
         let kind = if number < hung { "hung" } else { "fast" };
@@ -80,10 +80,10 @@ fn links(subject: &Subject<'_>) -> Vec<String> {
     (0..PARTNERS).filter_map(of).collect()
 }
 
-fn convert(bench: &Bench, server: &Server<'_>, clicks: &[String], per_second: f64) -> Result<Vec<Instant>> {
+fn convert(server: &Server<'_>, clicks: &[String], per_second: f64) -> Result<Vec<Instant>> {
     let requests = closed_loop::postbacks(clicks);
     let sent = closed_loop::send(&server.address, requests, per_second, closed_loop::conversion);
-    let told = bench.block_on(sent)?;
+    let told = block_on(sent)?;
     let other = told.answers.iter().find(|(code, _)| code != "recorded");
     ensure(other.is_none(), || format!("a postback was answered {other:?}"))?;
     Ok(told.at)
@@ -109,8 +109,8 @@ fn drain(
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     let count = (LIVE_PER_SECOND * float(bench.options.seconds)) as usize;
-    let clicks = bench.block_on(closed_loop::click(&server, subject, mix, "live", count))?;
-    let answered = convert(bench, &server, &clicks, LIVE_PER_SECOND)?;
+    let clicks = block_on(closed_loop::click(&server, subject, mix, "live", count))?;
+    let answered = convert(&server, &clicks, LIVE_PER_SECOND)?;
     let expected = (0..count).filter(is_healthy).count();
     until(|| receiver.count() >= expected)?;
     let arrivals = receiver.take();

@@ -6,14 +6,13 @@
 
 use std::sync::Arc;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, block_on};
 use crate::failure::Result;
-use crate::open_loop::{self, Asked, End, Plan, Seen};
+use crate::open_loop::{self, Asked, End, Plan};
 use crate::process::Cpu;
 use crate::statistic::{Sample, float};
 use crate::subject::{Engine, Subject};
 use crate::table::{Table, figure};
-use crate::visit::Mix;
 
 const PEAK_CONNECTIONS: usize = 256;
 const CONNECTIONS: usize = 4_096;
@@ -57,7 +56,8 @@ fn one(bench: &Bench, engine: Engine, flags: &[&str], name: &str) -> Result<Vec<
     let server = subject.serve(flags)?;
     let ask = |connections, per_second, tag| {
         let seconds = float(bench.options.seconds);
-        plan(bench, &mix, Plan { address: &server.address, connections, per_second, seconds, tag })
+        let plan = Plan { address: &server.address, connections, per_second, seconds, tag };
+        block_on(open_loop::run(&mix, plan))
     };
     let peak = ask(PEAK_CONNECTIONS, f64::INFINITY, "peak")?;
     let peak_per_second = peak.per_second(End::SentOn);
@@ -86,10 +86,6 @@ fn one(bench: &Bench, engine: Engine, flags: &[&str], name: &str) -> Result<Vec<
         format!("{:.0} %", load.total_us() / seconds / 1e4),
         figure(normal_after_s(&calm.asked)),
     ])
-}
-
-fn plan(bench: &Bench, mix: &Arc<Mix>, plan: Plan<'_>) -> Result<Seen> {
-    bench.block_on(open_loop::run(mix, plan))
 }
 
 /// The next run begins with an empty database.

@@ -5,7 +5,7 @@
 //! core, not the server's. For Pitlane the database says afterwards whether each measured answer was a kept click.
 
 use crate::bench::Bench;
-use crate::failure::Result;
+use crate::failure::{During as _, Result};
 use crate::network::DESTINATION;
 use crate::nginx::{Nginx, Redirect};
 use crate::process::Cpu;
@@ -48,12 +48,11 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
         let name = if engine == Engine::Sqlite { "redirect_sqlite" } else { "redirect_postgres" };
         subjects.push(Subject::declare(bench, engine, name)?);
     }
-    let links = subjects.first().map(Subject::mix);
+    let mix = subjects.first().during("no engine to measure")?.mix();
     let mut rounds = Vec::new();
     for round in 0..bench.options.runs {
         let mut runs = Vec::new();
         for redirect in Redirect::ALL {
-            let mix = links.as_ref().map_or_else(|| Mix::new(&["none".to_owned()]), |mix| mix.clone());
             runs.extend(nginx(bench, redirect, &mix, round)?);
         }
         for subject in &mut subjects {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use domain::time::DAY_MS;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, block_on};
 use crate::closed_loop;
 use crate::failure::{Result, ensure};
 use crate::history;
@@ -28,8 +28,8 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
     let mut table = Table::new(&[head.as_str(), "ms", "most ms"]);
     for engine in bench.engines() {
         let mut subject = Subject::declare(bench, engine, "report")?;
-        bench.block_on(history::write(&subject.record, subject.mix(), bench.options.stored))?;
-        convert(bench, &mut subject)?;
+        block_on(history::write(&subject.record, subject.mix(), bench.options.stored))?;
+        convert(&mut subject)?;
         let clicks = bench.options.stored + CONVERSIONS as u64;
         let counted = counted(&subject)?;
         let name = format!("{}, counting all of it once", engine.name());
@@ -46,12 +46,12 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
     Ok(table.text())
 }
 
-fn convert(bench: &Bench, subject: &mut Subject<'_>) -> Result<()> {
+fn convert(subject: &mut Subject<'_>) -> Result<()> {
     let (server, mix) = (subject.serve(&[])?, subject.mix());
-    let clicks = bench.block_on(closed_loop::click(&server, subject, &mix, "sold", CONVERSIONS))?;
+    let clicks = block_on(closed_loop::click(&server, subject, &mix, "sold", CONVERSIONS))?;
     let requests = closed_loop::postbacks(&clicks);
     let sent = closed_loop::send(&server.address, requests, f64::INFINITY, closed_loop::conversion);
-    bench.block_on(sent)?;
+    block_on(sent)?;
     server.stop()
 }
 
