@@ -140,7 +140,10 @@ fn the_example_makes_a_whole_network_and_the_second_run_changes_nothing() {
         let args = ["--public-url", "https://api.{network}.example.com"];
         let first = report(engine, EXAMPLE, &args);
         assert_eq!(counts(&first), (17, 0, 0), "{first}");
-        assert_eq!(first["warnings"], Value::Array(Vec::new()));
+        // Its countries are told by a file that a machine may not have.
+        let told = first["warnings"].as_array().unwrap().iter().map(|one| one["message"].as_str().unwrap());
+        let others: Vec<&str> = told.filter(|one| !one.contains("tells the country of an address")).collect();
+        assert_eq!(others, Vec::<&str>::new());
         assert_eq!(first["catalog_version"], 2);
         let link = thing(&first, "link", "open-account/pocketpoints");
         let id = link["id"].as_str().unwrap();

@@ -6,11 +6,11 @@ use maxminddb_writer::metadata::IpVersion;
 use maxminddb_writer::paths::IpAddrWithMask;
 use serde_json::{Value, json};
 use testkit::http::{self, Answer};
-use testkit::{Folder, for_each_engine};
+use testkit::{Folder, eventually, for_each_engine};
 
 use crate::PITLANE;
 use crate::life::{fresh, offer};
-use crate::world::World;
+use crate::world::{AT_MOST, NETWORK, World};
 
 const GERMAN: &str = "198.51.100.7";
 const FRENCH: &str = "203.0.113.7";
@@ -84,6 +84,42 @@ fn an_address_is_in_the_country_that_the_operator_s_file_says() {
         assert_eq!(kept, ["DE", "BY", "Browser", "Linux", "Firefox"]);
         let log = world.server().log().join("\n");
         assert!(log.contains("places.mmdb (GeoLite2-City, of 2026-11-18, "), "{log}");
+        world.stop();
+    });
+}
+
+/// Debian's `tor-geoipdb` is taken by itself where it is installed; then there is nothing to warn of.
+#[test]
+fn a_country_rule_that_nothing_can_tell_is_warned_about_when_declared_and_at_start() {
+    let installed = std::path::Path::new("/usr/share/tor/geoip").exists();
+    for_each_engine(|engine| {
+        let folder = Folder::new();
+        let asks = offer("german", "targeting = [{ allow = \"country\", of = [\"DE\"] }]");
+        let believes = offer(
+            "told",
+            "targeting = [{ allow = \"country\", of = [\"DE\"] }]\ntrusts_partner_place = true",
+        );
+        let file = folder.file("network.toml", &format!("{}{asks}{believes}", NETWORK.replace("{partner}", "partner.example")));
+        let database = engine.database_args();
+        let [flag, value] = database.each_ref().map(String::as_str);
+        let declare = |variables: &[(&str, &str)]| {
+            let args = ["apply", &file, "--dry-run", "--json", flag, value];
+            let told = PITLANE.run_with(&args, variables).ok().json();
+            let warnings = told["warnings"].as_array().unwrap().clone();
+            warnings.iter().map(|one| one["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(declare(&[("PITLANE_PLACE_FILE", &places(&folder))]), Vec::<String>::new());
+        let warned = declare(&[]);
+        assert_eq!(warned.len(), usize::from(!installed), "{warned:?}");
+        assert!(
+            warned
+                .iter()
+                .all(|one| one.starts_with("offer \"german\": targeting: nothing on this machine tells"))
+        );
+
+        let world = World::with(engine, &format!("{asks}{believes}"), &[]);
+        let told = |line: &String| line.contains("nothing tells the country") && line.contains("\"german\"");
+        eventually("it is said at the start", AT_MOST, || installed || world.server().log().iter().any(told));
         world.stop();
     });
 }

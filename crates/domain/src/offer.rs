@@ -12,7 +12,7 @@ use crate::id::{EventId, OfferId};
 use crate::money::{Currency, Rate};
 use crate::network::Network;
 use crate::sequence::Order;
-use crate::targeting::Rule;
+use crate::targeting::{Rule, Test};
 use crate::time::Timestamp;
 
 codes! {
@@ -304,6 +304,12 @@ impl Offer {
                 !events.is_empty() && events.iter().all(|event| holds(event.id, event.terms.repeats))
             }
         }
+    }
+
+    /// Whether one of its rules asks where an address is.
+    pub fn asks_for_place(&self) -> bool {
+        let places = |rule: &Rule| matches!(rule.test, Test::Country(_) | Test::Region(_));
+        !self.rules.trusts_partner_place && self.rules.targeting.iter().any(places)
     }
 
     /// The fallback of the offer, else of its network.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::catalog::Catalog;
-use domain::targeting::Test;
 use store::live::Live;
 use visitor::{Lookup, Reloaded, Sources};
 
@@ -62,11 +61,7 @@ fn warn_of_unknown(catalog: &Catalog, visitors: &Lookup) {
         .links
         .values()
         .map(|link| &link.offer)
-        .filter(|offer| !offer.rules.trusts_partner_place)
-        .filter(|offer| {
-            let places = |test: &Test| matches!(test, Test::Country(_) | Test::Region(_));
-            offer.rules.targeting.iter().any(|rule| places(&rule.test))
-        })
+        .filter(|offer| offer.asks_for_place())
         .map(|offer| offer.slug.as_str())
         .collect();
     offers.sort_unstable();

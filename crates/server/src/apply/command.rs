@@ -8,7 +8,7 @@ use super::{Failure as Refused, MAX_FILE_BYTES, Options, Report, Whose, run};
 use crate::cli::say;
 use crate::config::{self, DatabaseUrl, Effective, Folder, Layer, PublicUrl};
 use crate::failure::Failure;
-use crate::{clock, serve, wire};
+use crate::{clock, serve, visitors, wire};
 
 /// The arguments of `pitlane apply`.
 #[derive(Debug, clap::Args)]
@@ -58,6 +58,7 @@ impl Command {
             public_url: effective.settings.base_url(),
             new_secrets: self.new_secrets,
             end_old_secrets: self.end_old_secrets,
+            places_unknown: asks_for_place(&text) && !tells_places(&effective)?,
         };
         match applied(&effective, &text, &self.file.to_string_lossy(), &options)? {
             Ok(report) if self.json => say(&report.to_json().map_err(Failure::new)?),
@@ -70,6 +71,16 @@ impl Command {
             }
         }
     }
+}
+
+/// Whether a rule may ask for a place; only then it is worth finding out what tells it.
+fn asks_for_place(text: &str) -> bool {
+    text.contains("\"country\"") || text.contains("\"region\"")
+}
+
+fn tells_places(effective: &Effective) -> Result<bool, Failure> {
+    let about = visitors::load(&effective.settings)?.about(clock::ambient().now());
+    Ok(about.knows_countries())
 }
 
 fn applied(

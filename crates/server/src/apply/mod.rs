@@ -65,6 +65,8 @@ pub(crate) struct Options {
     pub(crate) new_secrets: Vec<Whose>,
     /// They lose every secret but the newest, and every token but the newest and those that the file names.
     pub(crate) end_old_secrets: Vec<Whose>,
+    /// Nothing tells the country of an address, so offers that ask for it are warned about.
+    pub(crate) places_unknown: bool,
 }
 
 /// Why nothing was written.
@@ -173,6 +175,7 @@ fn draft(
         new_secrets: &options.new_secrets,
         end_old_secrets: &options.end_old_secrets,
         dry_run: options.dry_run,
+        places_unknown: options.places_unknown,
     };
     let plan = plan::plan(declaration, stored, &faults, ambient, wish);
     if !faults.none() {

@@ -227,6 +227,11 @@ pub(crate) fn plan(
         rules: body.rules,
         changes: Vec::new(),
     };
+    if planner.places_unknown && offer.asks_for_place() {
+        let why = "targeting: nothing on this machine tells the country of an address, so a rule that allows countries \
+                   or regions lets nobody pass; name a file by `place_file`, or install tor-geoipdb";
+        planner.faults.warn(name.at, format!("{subject}: {why}"));
+    }
     let place = At { at: name.at, value: subject.as_str() };
     let schedule = change::plan(planner, &place, &body.changes, &mut offer, before.as_ref())?;
     let record = Arc::new(offer);

@@ -278,6 +278,8 @@ pub(crate) struct Planner<'p> {
     pub(crate) token_owners: HashMap<SecretHash, AdvertiserId>,
     /// Whether nothing will be written, so that fresh ids and secrets are not worth showing.
     pub(crate) dry_run: bool,
+    /// Whether nothing tells the country of an address.
+    pub(crate) places_unknown: bool,
     at: Timestamp,
     /// The network of things that name none.
     default_network: Option<Arc<Network>>,
@@ -298,6 +300,8 @@ pub(crate) struct Wish<'p> {
     pub(crate) end_old_secrets: &'p [Whose],
     /// Whether nothing will be written.
     pub(crate) dry_run: bool,
+    /// Whether nothing tells the country of an address.
+    pub(crate) places_unknown: bool,
 }
 
 /// Plans everything. What is wrong goes to `faults`; then the plan is not to be used.
@@ -343,6 +347,7 @@ impl<'p> Planner<'p> {
             offers: Register::new(Noun::Offer, offers),
             token_owners: stored.token_owners.clone(),
             dry_run: wish.dry_run,
+            places_unknown: wish.places_unknown,
             at: ambient.now(),
             default_network: None,
             seen: HashMap::new(),
