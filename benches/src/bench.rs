@@ -10,6 +10,11 @@ use crate::subject::Engine;
 use crate::visit::Mix;
 use crate::wrk::Wrk;
 
+/// Numbers of clicks that fit on a disk.
+fn clicks() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1_000..=100_000_000)
+}
+
 /// How much is measured.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -22,11 +27,11 @@ pub(crate) struct Options {
     /// Seconds of load in each run; 60 shows checkpoints
     #[arg(long, global = true, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
-    /// Clicks in the database before conversions, reports, deliveries and starts are measured
-    #[arg(long, global = true, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    /// Clicks in the database before conversions, reports and starts are measured
+    #[arg(long, global = true, default_value_t = 100_000, value_parser = clicks())]
     pub(crate) stored: u64,
     /// Clicks up to which `growth` goes, in powers of ten
-    #[arg(long, global = true, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    #[arg(long, global = true, default_value_t = 10_000_000, value_parser = clicks())]
     pub(crate) growth_to: u64,
     /// Cores of the servers
     #[arg(long, global = true, default_value = "0", value_name = "CORES")]

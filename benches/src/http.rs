@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_read() {
-        let bytes = b"HTTP/1.1 302 Found\r\nLocation: https://shop.example/landing?click=7\r\ncontent-length: 2\r\n\r\nok";
+        let bytes = b"HTTP/1.1 302 Found\r\nLocation: https://shop.example/landing?click=7\r\n\
+                      content-length: 2\r\n\r\nok";
         let at = bytes.len() - 2;
         assert_eq!(body_length(bytes, at).unwrap(), 2);
         let answer = parsed(bytes, at).unwrap();

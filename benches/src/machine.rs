@@ -31,11 +31,13 @@ pub(crate) fn description(cores: &Cores, dir: &Path) -> Result<String> {
     let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
     let sync = sync_us(dir)?;
     Ok(format!(
-        "{}, {count} cores; server on core {}, load on core {}; Linux {}; fdatasync of 4 KiB p50 {:.0} µs, p99 {:.0} µs",
+        "{}, {count} cores; server on core {}, load on core {}; Linux {}; {}, fdatasync of 4 KiB p50 {:.0} µs, \
+         p99 {:.0} µs",
         cpu_model(&cpuinfo),
         cores.server,
         cores.client,
         kernel(),
+        file_system(dir)?,
         sync.percentile(50.0),
         sync.percentile(99.0),
     ))
@@ -48,6 +50,16 @@ fn cpu_model(cpuinfo: &str) -> String {
 
 fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+/// The kind of file system; one in memory is refused, because a sync on it costs nothing.
+fn file_system(dir: &Path) -> Result<String> {
+    let said = Command::new("stat").args(["-f", "-c", "%T"]).arg(dir).output().during("run stat")?;
+    let kind = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    ensure(!["tmpfs", "ramfs"].contains(&kind.as_str()), || {
+        format!("{} is in memory: use --dir", dir.display())
+    })?;
+    Ok(kind)
 }
 
 /// What one durable write costs on the disk that the databases are on.

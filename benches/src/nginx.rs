@@ -85,6 +85,7 @@ fn configuration(redirect: Redirect, address: &str, dir: &Path) -> String {
     format!(
         "daemon off;\nworker_processes 1;\npid {shown}/nginx.pid;\nerror_log stderr crit;\n\
          events {{ worker_connections 8192; }}\nhttp {{\n{folders}    \
-         keepalive_requests 1000000000;\n    server {{ listen {address} backlog=4096; location / {{ {directives} }} }}\n}}\n"
+         keepalive_requests 1000000000;\n    \
+         server {{ listen {address} backlog=4096; location / {{ {directives} }} }}\n}}\n"
     )
 }
