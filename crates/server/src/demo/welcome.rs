@@ -55,8 +55,12 @@ pub(super) fn text(address: SocketAddr, folder: &Folder, playing: &Playing, past
         let _ = writeln!(text, "       {program} why {click} --data {data}");
         let _ = writeln!(text, "       {program} why {member} --data {data}");
     }
-    let _ = writeln!(text, "  what a link would do now");
+    let _ = writeln!(text, "  what a link would do now, and a link to try it without money");
     let _ = writeln!(text, "       {program} link check '{link}' --data {data}");
+    let _ = writeln!(text, "       {program} link test '{link}' --data {data}");
+    let _ = writeln!(text, "  what came of it all, and what is wrong with a partner's links");
+    let _ = writeln!(text, "       {program} report --by week --by offer --data {data}");
+    let _ = writeln!(text, "       {program} link health --partner daily-quests --data {data}");
     let end = if folder.kept() { "the data stays in" } else { "it removes" };
     let _ = writeln!(text, "\nCtrl-C ends it; {end} {}", folder.path().display());
     text
