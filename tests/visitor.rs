@@ -94,12 +94,13 @@ fn a_country_rule_that_nothing_can_tell_is_warned_about_when_declared_and_at_sta
     let installed = std::path::Path::new("/usr/share/tor/geoip").exists();
     for_each_engine(|engine| {
         let folder = Folder::new();
-        let asks = offer("german", "targeting = [{ allow = \"country\", of = [\"DE\"] }]");
-        let believes = offer(
-            "told",
-            "targeting = [{ allow = \"country\", of = [\"DE\"] }]\ntrusts_partner_place = true",
+        let rule = "targeting = [{ allow = \"country\", of = [\"DE\"] }]";
+        let asks = offer("german", rule);
+        let believes = offer("told", &format!("{rule}\ntrusts_partner_place = true"));
+        let file = folder.file(
+            "network.toml",
+            &format!("{}{asks}{believes}", NETWORK.replace("{partner}", "partner.example")),
         );
-        let file = folder.file("network.toml", &format!("{}{asks}{believes}", NETWORK.replace("{partner}", "partner.example")));
         let database = engine.database_args();
         let [flag, value] = database.each_ref().map(String::as_str);
         let declare = |variables: &[(&str, &str)]| {

@@ -1,7 +1,7 @@
 //! The benchmarks: one command builds Pitlane, starts it and nginx in turn on the same core, and prints what they do.
 //! `docs/guide/benchmark.md` says how to run and read it.
 //!
-//! Read on in this order: [`bench`] is what every experiment is given; [`network`] and [`visit`] are the links and
+//! Read on in this order: [`mod@bench`] is what every experiment is given; [`network`] and [`visit`] are the links and
 //! who follows them; [`subject`] and [`nginx`] are what is measured; [`wrk`], [`open_loop`] and [`closed_loop`] are
 //! the three kinds of load; each file of [`experiment`] is one table.
 
