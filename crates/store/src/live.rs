@@ -32,6 +32,9 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// newest one are read again.
 const OVERLAP_MS: i64 = 3_000;
 
+/// Those who wait for the same tally may write it in another order than they came, and there are few tallies.
+const TALLY_OVERLAP_MS: i64 = 60_000;
+
 /// Rows read at once.
 const PAGE: i64 = 10_000;
 
@@ -162,7 +165,7 @@ impl Follower {
     }
 
     async fn follow_tallies(&mut self) -> Result<(), Error> {
-        let mut after = self.tallied.plus_ms(-OVERLAP_MS);
+        let mut after = self.tallied.plus_ms(-TALLY_OVERLAP_MS);
         loop {
             let page = self.db.read(move |tx| tally::since(tx, after, PAGE)).await?;
             for written in &page {

@@ -33,9 +33,14 @@ static MOVE_BORDER: Statement = Statement::new(
          at_ms = excluded.at_ms",
 );
 
-/// The oldest click that is in no count yet.
-static UNCOUNTED: Statement =
-    Statement::new("retention.uncounted", "select first_id from click_arrival order by first_id limit 1");
+/// The oldest click that is in no count yet, or is about to be counted anew.
+static UNCOUNTED: Statement = Statement::new(
+    "retention.uncounted",
+    "select first_id from (
+         select first_id from click_arrival
+         union all select position from report_state where position is not null) waiting
+     order by first_id limit 1",
+);
 
 /// Locked, so that no postback makes a conversion of one of them before it is looked at again.
 static CLICKS: Statement = Statement::new(
