@@ -126,10 +126,10 @@ impl<'b> Subject<'b> {
         Mix::new(&self.links.values().cloned().collect::<Vec<_>>())
     }
 
-    /// The links of one partner.
-    pub(crate) fn links_of(&self, partner: &str) -> Vec<String> {
-        let own = self.links.iter().filter(|(name, _)| name.ends_with(&format!("/{partner}")));
-        own.map(|(_, id)| id.clone()).collect()
+    /// The mix of visits to one link of each of the first partners, who take turns.
+    pub(crate) fn mix_of_first(&self, partners: usize) -> Mix {
+        let of = |number| self.links.get(&format!("offer-0/{}", network::partner_slug(number)));
+        Mix::new(&(0..partners).filter_map(of).cloned().collect::<Vec<_>>())
     }
 
     /// wrk, ready to visit its links.

@@ -51,7 +51,7 @@ fn one(bench: &Bench, engine: Engine, hung: usize) -> Result<Run> {
     let count = if bench.options.quick { COUNT_QUICK } else { COUNT };
     let mut subject = Subject::declare(bench, engine, "delivery")?;
     let receiver = Receiver::start()?;
-    let mix = Mix::new(&links(&subject));
+    let mix = subject.mix_of_first(PARTNERS);
     let server = subject.serve(&[])?;
     let clicks = block_on(closed_loop::click(&server, &mut subject, &mix, "queued", count))?;
     convert(&server, &clicks, f64::INFINITY)?;
@@ -72,12 +72,6 @@ fn one(bench: &Bench, engine: Engine, hung: usize) -> Result<Run> {
         bench.remove("delivery")?;
     }
     Ok(run)
-}
-
-/// The links of the partners who will have postbacks, in an order that gives each as many clicks as every other.
-fn links(subject: &Subject<'_>) -> Vec<String> {
-    let of = |number| subject.links_of(&partner_slug(number)).into_iter().next();
-    (0..PARTNERS).filter_map(of).collect()
 }
 
 fn convert(server: &Server<'_>, clicks: &[String], per_second: f64) -> Result<Vec<Instant>> {

@@ -1,21 +1,28 @@
-//! How long a visitor waits while the server is at ease: one at a time, and at 30 % of what it can do, at a fixed rate.
+//! How long a visitor waits while the server is at ease: one at a time, and at 30 % of what it can do, at a fixed rate;
+//! and the same while conversions come in and partners are told of them.
 //!
 //! nginx with a log answers the same visitors in the same way: what it shows is mostly the load's own share.
 
 use std::sync::Arc;
 
 use crate::bench::{Bench, block_on};
+use crate::closed_loop;
 use crate::failure::{Result, ensure};
+use crate::network;
 use crate::nginx::{Nginx, Redirect};
 use crate::open_loop::{self, End, Plan, Seen};
+use crate::receiver::Receiver;
 use crate::statistic::{Sample, float};
-use crate::subject::Subject;
+use crate::subject::{Server, Subject};
 use crate::table::{Table, figure};
 use crate::visit::Mix;
 use crate::wrk::Load;
 
 const CONNECTIONS: usize = 64;
 const SHARE: f64 = 0.3;
+/// Conversions a second, and the partners who are told of them.
+const CONVERSIONS: f64 = 200.0;
+const PARTNERS: usize = 10;
 /// Seconds of load that say what the server can do.
 const CAPACITY_SECONDS: u64 = 3;
 
@@ -28,7 +35,11 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
     for engine in bench.engines() {
         let mut subject = Subject::declare(bench, engine, "latency")?;
         let (wrk, mix) = (subject.wrk()?, Arc::new(subject.mix()));
-        let server = subject.serve(&[])?;
+        let receiver = Receiver::start()?;
+        subject.apply(&network::postbacks(PARTNERS, |number| {
+            format!("http://{}/fast/{number}", receiver.address)
+        }))?;
+        let server = subject.serve(&["--delivery-allow", "127.0.0.1/32"])?;
         let load = Load {
             address: &server.address,
             connections: CONNECTIONS,
@@ -48,7 +59,15 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
             rate,
             &shared,
         );
+        let busy = while_converting(bench, &server, &mut subject, &mix, rate)?;
+        show(
+            &mut table,
+            &format!("{}, the same with {CONVERSIONS:.0} conversions/s", engine.name()),
+            rate,
+            &busy,
+        );
         server.stop()?;
+        ensure(receiver.count() > 0, || "no partner was told of a conversion".to_owned())?;
         subject.record.ensure_clicks(subject.acknowledged)?;
         if engine == bench.engines().first().copied().unwrap_or(engine) {
             let figures = nginx(bench, &mix, rate)?;
@@ -82,6 +101,32 @@ fn rounds(
         let plan = Plan { address, connections, per_second, seconds, tag: &tag };
         let seen = block_on(open_loop::run(mix, plan))?;
         *acknowledged += seen.count(End::SentOn);
+        all.push(figures(&seen)?);
+    }
+    Ok(all)
+}
+
+/// The runs at a rate while conversions of earlier clicks come in, each of which a partner is told of.
+fn while_converting(
+    bench: &Bench,
+    server: &Server<'_>,
+    subject: &mut Subject<'_>,
+    mix: &Arc<Mix>,
+    per_second: f64,
+) -> Result<Vec<Figures>> {
+    let (own, seconds) = (subject.mix_of_first(PARTNERS), float(bench.options.seconds));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let count = (CONVERSIONS * seconds) as usize;
+    let mut all = Vec::new();
+    for round in 0..bench.options.runs {
+        let (earlier, tag) = (format!("earlier{round}"), format!("busy{round}"));
+        let clicks = block_on(closed_loop::click(server, subject, &own, &earlier, count))?;
+        let address = &server.address;
+        let plan = Plan { address, connections: CONNECTIONS, per_second, seconds, tag: &tag };
+        let requests = closed_loop::postbacks(&clicks);
+        let reported = closed_loop::send(address, requests, CONVERSIONS, closed_loop::conversion);
+        let (seen, _) = block_on(async { tokio::try_join!(open_loop::run(mix, plan), reported) })?;
+        subject.acknowledged += seen.count(End::SentOn);
         all.push(figures(&seen)?);
     }
     Ok(all)
