@@ -83,6 +83,12 @@ impl EventId {
 }
 
 impl ClickId {
+    /// The smallest id of a time: a range of time is a range of ids.
+    pub fn first_of(at: Timestamp) -> Self {
+        let ms = u64::try_from(at.ms()).unwrap_or(0);
+        Self(Uuid::from_u128(u128::from(ms) << 80))
+    }
+
     /// When the click happened: the millisecond inside the UUID v7.
     pub fn at(self) -> Timestamp {
         let bytes = self.0.as_bytes();

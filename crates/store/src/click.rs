@@ -2,6 +2,7 @@
 
 use domain::click::{Click, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
+use domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value, report};
@@ -51,7 +52,7 @@ static BY_PUB_MEMBER_ID: Statement = Statement::new(
 static NEWEST: Statement = Statement::new(
     "click.newest",
     "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click
-     where click_id < ?1 order by click_id desc limit ?2",
+     where click_id >= ?1 and click_id < ?2 order by click_id desc limit ?3",
 );
 
 /// Adds a click to the log's current batch. It is recorded when the ticket says that it is durable.
@@ -85,10 +86,16 @@ pub fn by_pub_member_id(tx: &mut Tx<'_>, id: &str, limit: i64) -> Result<Vec<Cli
     tx.query(&BY_PUB_MEMBER_ID, &[id.into(), limit.into()])?.iter().map(read).collect()
 }
 
-/// The newest clicks of all networks before one, newest first, at most `limit`.
-pub(crate) fn newest(tx: &mut Tx<'_>, before: Option<ClickId>, limit: i64) -> Result<Vec<Click>, Error> {
+/// The newest clicks of all networks from a time on and before one of them, newest first, at most `limit`.
+pub(crate) fn newest(
+    tx: &mut Tx<'_>,
+    from: Timestamp,
+    before: Option<ClickId>,
+    limit: i64,
+) -> Result<Vec<Click>, Error> {
     let before = before.map_or(Uuid::max(), ClickId::uuid);
-    tx.query(&NEWEST, &[before.into(), limit.into()])?.iter().map(read).collect()
+    let from = ClickId::first_of(from).uuid();
+    tx.query(&NEWEST, &[from.into(), before.into(), limit.into()])?.iter().map(read).collect()
 }
 
 fn row(click: &Click) -> Result<Vec<Value>, Error> {

@@ -201,11 +201,11 @@ impl Follower {
         }
         // Learning a click twice changes nothing, so what other nodes recorded late is read again.
         let from = self.learnt.map_or(Timestamp::from_ms(0), |learnt| learnt.at().plus_ms(-OVERLAP_MS));
-        let newest = self.db.read(move |tx| click::newest(tx, None, CLICKS)).await?;
-        for click in newest.iter().rev().filter(|click| click.id.at() >= from) {
+        let newest = self.db.read(move |tx| click::newest(tx, from, None, CLICKS)).await?;
+        for click in newest.iter().rev() {
             self.live.sketches.learn(click);
         }
-        self.learnt = Some(newest.first().map_or(ClickId(Uuid::nil()), |click| click.id));
+        self.learnt = newest.first().map(|click| click.id).or(self.learnt).or(Some(ClickId(Uuid::nil())));
         Ok(())
     }
 }

@@ -194,10 +194,9 @@ pub fn step(tx: &mut Tx<'_>, class: Class, until: Timestamp, now: Timestamp) -> 
     Ok(step)
 }
 
-/// The smallest id of this time: ids are UUIDs of version 7, so a range of time is a range of ids.
+/// The smallest id of this time, whatever it is the id of.
 fn first_id(at: Timestamp) -> Uuid {
-    let ms = u64::try_from(at.ms()).unwrap_or(0);
-    Uuid::from_u128(u128::from(ms) << 80)
+    ClickId::first_of(at).uuid()
 }
 
 /// The last id of a page, or where the page began.
