@@ -113,15 +113,18 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().map_err(Failure::new)?;
     let metrics = if settings.metrics { Some(recorder()?) } else { None };
-    let app = Arc::new(web::App {
+    let app = web::App {
         db: db.clone(),
         live: Arc::clone(&live),
         visitors: Arc::clone(&visitors),
         ambient: clock::ambient(),
         bell: bell.clone(),
         settings: web_settings(effective),
+        pages: Default::default(),
         metrics: metrics.clone().map(|handle| Arc::new(move || handle.render()) as Arc<_>),
-    });
+    };
+    let pages = portal::routes(Arc::new(app.clone()));
+    let app = Arc::new(web::App { pages, ..app });
     let (stop, stopping) = watch::channel(false);
     let kept = visitors::keep(Arc::clone(&visitors), Arc::clone(&live));
     let mut background = vec![tokio::spawn(follower.run()), tokio::spawn(kept)];

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use axum::Router;
 use domain::ambient::Ambient;
 use ipnet::IpNet;
 use store::Db;
@@ -26,6 +27,8 @@ pub struct App {
     pub bell: Bell,
     /// What the operator chose.
     pub settings: Settings,
+    /// Pages that other crates add to those of this one.
+    pub pages: Router,
     /// Renders every metric as Prometheus text; none: `/metrics` is not served. Histograms of some exporters grow
     /// until somebody asks or runs their upkeep: that is the owner's part.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,

@@ -14,7 +14,7 @@ mod home;
 pub mod link_check;
 mod listen;
 mod meter;
-mod origin;
+pub mod origin;
 mod page;
 mod postback;
 mod redirect;

@@ -12,10 +12,10 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+pub struct Peer(pub IpAddr);
 
 /// The host that a request names, or nothing. Two `Host` headers name none: proxies disagree on which one counts.
-pub(crate) fn host(head: &Parts) -> &str {
+pub fn host(head: &Parts) -> &str {
     if let Some(authority) = head.uri.authority() {
         return authority.as_str();
     }
@@ -27,7 +27,7 @@ pub(crate) fn host(head: &Parts) -> &str {
 }
 
 /// The address that a request counts for: the peer's, or what our own proxies say.
-pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+pub fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     if proxies.is_empty() {
         return peer.to_canonical();
     }

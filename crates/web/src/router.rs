@@ -42,7 +42,8 @@ fn pages(site: Arc<Site>) -> Router {
         .route("/api/v1/postback/{token}", postbacks())
         .merge(api::routes())
         .fallback(nothing_here)
-        .with_state(site)
+        .with_state(Arc::clone(&site))
+        .merge(site.app.pages.clone())
 }
 
 /// Answers every request of every connection.

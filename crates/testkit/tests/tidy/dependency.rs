@@ -57,6 +57,12 @@ const RULES: [Rule; 9] = [
         mend: "Web only answers: SQL is in the store, and what is to be sent goes through the outbox table.",
     },
     Rule {
+        name: "portal",
+        ours: &["domain", "store", "visitor", "web"],
+        forbidden: &[SQL, CLIENTS],
+        mend: "The portal only shows and asks: SQL is in the store, and what is to be sent goes through the outbox table.",
+    },
+    Rule {
         name: "simulator",
         ours: &[],
         forbidden: &[SQL],
@@ -64,13 +70,13 @@ const RULES: [Rule; 9] = [
     },
     Rule {
         name: "server",
-        ours: &["domain", "store", "visitor", "delivery", "web", "simulator"],
+        ours: &["domain", "store", "visitor", "delivery", "web", "portal", "simulator"],
         forbidden: &[SQL],
         mend: "The binary only wires the parts together: SQL is in the store.",
     },
     Rule {
         name: "testkit",
-        ours: &["domain", "store", "visitor", "delivery", "web", "simulator", "server"],
+        ours: &["domain", "store", "visitor", "delivery", "web", "portal", "simulator", "server"],
         forbidden: &[],
         mend: "",
     },

@@ -86,6 +86,7 @@ impl Site {
             ambient: Ambient { now: || NOW, new_id, random: || 4 },
             bell: Bell::default(),
             settings: Settings::new(|| Ok(u64::MAX)),
+            pages: axum::Router::new(),
             metrics: Some(Arc::new(|| "rendered 1\n".to_owned())),
         };
         change(&mut app);
