@@ -29,6 +29,7 @@ pub mod report;
 pub mod retention;
 pub mod ruling;
 pub mod schema;
+pub mod session;
 pub mod sketch;
 pub mod standing;
 pub mod tally;

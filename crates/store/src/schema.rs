@@ -6,7 +6,7 @@ use crate::{
     partner,
 };
 use crate::{erase, job, retention};
-use crate::{offer_change, postback, replay, ruling, sketch, tally, test_mode, upload, user};
+use crate::{offer_change, postback, replay, ruling, session, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
 pub static MIGRATIONS: &[MigrationText] = &[
@@ -18,6 +18,8 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V6__upload", sql: include_str!("../migrations/V6__upload.sql") },
     MigrationText { name: "V7__api_token", sql: include_str!("../migrations/V7__api_token.sql") },
     MigrationText { name: "V8__sketch", sql: include_str!("../migrations/V8__sketch.sql") },
+    MigrationText { name: "V9__account", sql: include_str!("../migrations/V9__account.sql") },
+    MigrationText { name: "V10__offer_page", sql: include_str!("../migrations/V10__offer_page.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -43,6 +45,7 @@ pub fn statements() -> Vec<&'static Statement> {
         postback::ALL,
         retention::ALL,
         ruling::ALL,
+        session::ALL,
         sketch::ALL,
         report::ASKED,
         report::AUDITED,
