@@ -5,6 +5,7 @@
 //! noun is one file here, one folder of templates and one section of the left rail.
 
 mod page;
+mod query;
 mod router;
 mod site;
 mod viewer;
