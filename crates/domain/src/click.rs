@@ -224,7 +224,8 @@ pub fn decide(
         .unwrap_or_else(|| Decision::new(Verdict::Ok, ""))
 }
 
-fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decision> {
+/// What is wrong with the parameters alone, whatever the link, the visitor and the time; none when they are sound.
+pub fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decision> {
     if let Some(fault) = visit.fault() {
         watch.rule("parameters readable", false, || fault.to_string());
         return Some(Decision::new(Verdict::ParameterMalformed, fault.to_string()));

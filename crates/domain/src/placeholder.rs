@@ -43,6 +43,14 @@ pub fn is_placeholder(raw: &str) -> bool {
     false
 }
 
+/// The name in a tracker's macro: `clickid` of `{clickid}`; none when the text is no macro of a known style.
+pub fn bare_name(text: &str) -> Option<&str> {
+    WRAPPERS.iter().find_map(|(open, close)| {
+        let name = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        name.filter(|name| is_macro_name(name))
+    })
+}
+
 /// Cheap: almost every honest value ends here. A placeholder starts with one of few bytes.
 fn may_be_placeholder(raw: &str) -> bool {
     matches!(
@@ -67,10 +75,7 @@ fn may_be_placeholder(raw: &str) -> bool {
 }
 
 fn matches_form(text: &str) -> bool {
-    WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
-        || WRAPPERS.iter().any(|(open, close)| {
-            text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(is_macro_name)
-        })
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)) || bare_name(text).is_some()
 }
 
 /// A macro's name is short and made of word characters. A UUID in braces is a value, not a name.

@@ -10,5 +10,6 @@ alter table offer_event add column visible bigint not null default 1 check (visi
 -- Test clicks (mark 2) of a link, for whoever sets it up: there are few, and they are in no count that leads to them.
 create index click_test on click (link_id, click_id) where (marks & 2) <> 0;
 
--- The same of conversions.
+-- The same of conversions; and all of a link's, newest first.
 create index conversion_test on conversion (link_id, conversion_id) where test = 1;
+create index conversion_by_link on conversion (link_id, conversion_id);
