@@ -4,10 +4,23 @@
 //! Read `router` for every address with who may open it, `viewer` for who looks, and `page` for what all pages share. One
 //! noun is one file here, one folder of templates and one section of the left rail.
 
+mod asset;
+mod caller;
+mod component;
+mod format;
+mod icon;
+mod invitation;
+mod login;
 mod page;
+mod password;
 mod query;
+mod refused;
 mod router;
+mod session;
 mod site;
+mod theme;
+mod throttle;
 mod viewer;
 
+pub use password::hash as hash_password;
 pub use router::{ROUTES, Route, Rule, routes};
