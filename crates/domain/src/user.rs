@@ -34,18 +34,6 @@ codes! {
     }
 }
 
-codes! {
-    /// How pages look.
-    Theme, "theme" {
-        /// As the browser says.
-        System => "system",
-        /// Dark on light.
-        Light => "light",
-        /// Light on dark.
-        Dark => "dark",
-    }
-}
-
 /// A role together with whom it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -131,13 +119,4 @@ pub struct User {
     pub email: String,
     /// What it may see.
     pub access: Access,
-}
-
-/// What a user chose for themselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
-    /// The IANA zone that they read times in; none: their network's.
-    pub zone: Option<String>,
-    /// How pages look to them.
-    pub theme: Theme,
 }

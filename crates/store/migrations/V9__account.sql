@@ -1,7 +1,6 @@
--- What somebody of a partner may do there; what users chose for themselves; the second factor of their log-in.
+-- What somebody of a partner may do there; the zone that users chose for themselves; the second factor of their log-in.
 alter table app_user add column team_role text check (team_role in ('owner', 'member', 'read_only'));
 alter table app_user add column zone text;
-alter table app_user add column theme text not null default 'system' check (theme in ('system', 'light', 'dark'));
 alter table app_user add column totp_secret {blob};
 -- The last time step whose code was taken, so that no code is taken twice.
 alter table app_user add column totp_step bigint not null default 0;

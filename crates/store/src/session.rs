@@ -3,7 +3,7 @@
 use domain::id::UserId;
 use domain::secret::SecretHash;
 use domain::time::{DAY_MS, Timestamp};
-use domain::user::{Profile, User};
+use domain::user::User;
 use uuid::Uuid;
 
 use crate::{Error, Row, Statement, Tx, user};
@@ -21,7 +21,7 @@ static INSERT: Statement = Statement::new(
 static LIVE: Statement = Statement::new(
     "session.live",
     "select s.session_id, s.stage, s.created_ms, s.seen_ms, s.expires_ms, s.address, s.agent,
-         u.user_id, u.network_id, u.email, u.role, u.partner_id, u.team_role, u.advertiser_id, u.zone, u.theme
+         u.user_id, u.network_id, u.email, u.role, u.partner_id, u.team_role, u.advertiser_id, u.zone
      from session s join app_user u on u.user_id = s.user_id
      where s.token_hash = ?1 and s.expires_ms > ?2 and s.seen_ms > ?3",
 );
@@ -114,8 +114,8 @@ pub struct Held {
     pub session: Session,
     /// Whose it is.
     pub user: User,
-    /// What they chose for themselves.
-    pub profile: Profile,
+    /// The IANA zone that they chose to read times in.
+    pub zone: Option<String>,
 }
 
 /// Opens a session for the token behind `hash`. Makes room: of a user's sessions the oldest beyond
@@ -140,7 +140,7 @@ pub fn open(tx: &mut Tx<'_>, user: UserId, hash: SecretHash, session: &Session) 
 pub fn live(tx: &mut Tx<'_>, hash: SecretHash, now: Timestamp) -> Result<Option<Held>, Error> {
     let params = [hash.0.into(), now.ms().into(), now.plus_ms(-IDLE_MS).ms().into()];
     let row = tx.query_one(&LIVE, &params)?;
-    row.map(|row| Ok(Held { session: read(&row)?, user: user::read(&row)?, profile: user::profile(&row)? }))
+    row.map(|row| Ok(Held { session: read(&row)?, user: user::read(&row)?, zone: row.opt_text("zone")? }))
         .transpose()
 }
 

@@ -3,7 +3,7 @@
 use domain::id::{AdvertiserId, NetworkId, PartnerId, UserId};
 use domain::secret::SecretHash;
 use domain::time::Timestamp;
-use domain::user::{Access, Profile, Role, TeamRole, User};
+use domain::user::{Access, Role, TeamRole, User};
 
 use crate::catalog::each_row;
 use crate::{Error, Row, Statement, Tx};
@@ -19,7 +19,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &UPDATE,
     &INVITE,
     &SET_PASSWORD,
-    &SET_PROFILE,
+    &SET_ZONE,
     &FORGOT,
     &SET_TOTP,
     &TAKE_STEP,
@@ -82,8 +82,8 @@ static SET_PASSWORD: Statement = Statement::new(
      where user_id = ?1 and (invite_hash = ?3 or ?3 is null)",
 );
 
-static SET_PROFILE: Statement =
-    Statement::new("app_user.set_profile", "update app_user set zone = ?2, theme = ?3 where user_id = ?1");
+static SET_ZONE: Statement =
+    Statement::new("app_user.set_zone", "update app_user set zone = ?2 where user_id = ?1");
 
 static FORGOT: Statement = Statement::new(
     "app_user.forgot",
@@ -128,8 +128,8 @@ pub const MAX_LISTED: i64 = 500;
 pub struct Account {
     /// Who.
     pub user: User,
-    /// What they chose for themselves.
-    pub profile: Profile,
+    /// The IANA zone that they chose to read times in.
+    pub zone: Option<String>,
     /// The PHC string of their password; none before they have set one.
     pub password: Option<String>,
     /// The secret of their second factor.
@@ -228,10 +228,9 @@ pub fn set_password(
     Ok(tx.execute(&SET_PASSWORD, &params)? == 1)
 }
 
-/// Keeps what a user chose for themselves.
-pub fn set_profile(tx: &mut Tx<'_>, id: UserId, profile: &Profile) -> Result<(), Error> {
-    let params = [id.uuid().into(), profile.zone.as_deref().into(), profile.theme.code().into()];
-    tx.execute(&SET_PROFILE, &params).map(drop)
+/// Sets the IANA zone in which a user reads times; none: their network's.
+pub fn set_zone(tx: &mut Tx<'_>, id: UserId, zone: Option<&str>) -> Result<(), Error> {
+    tx.execute(&SET_ZONE, &[id.uuid().into(), zone.into()]).map(drop)
 }
 
 /// Notes that a user of the network forgot their password, for those who can make a link. `false` when there is no such
@@ -308,14 +307,10 @@ pub(crate) fn read(row: &Row) -> Result<User, Error> {
     })
 }
 
-pub(crate) fn profile(row: &Row) -> Result<Profile, Error> {
-    Ok(Profile { zone: row.opt_text("zone")?, theme: row.code("theme")? })
-}
-
 fn account(row: &Row) -> Result<Account, Error> {
     Ok(Account {
         user: read(row)?,
-        profile: profile(row)?,
+        zone: row.opt_text("zone")?,
         password: row.opt_text("password_hash")?,
         totp: row.opt_blob("totp_secret")?,
         invite_expires: row.opt_int("invite_expires_ms")?.map(Timestamp::from_ms),
