@@ -36,6 +36,7 @@ pub mod secret;
 pub mod sequence;
 pub mod signature;
 pub mod sketch;
+pub mod slug;
 pub mod targeting;
 pub mod template;
 pub mod test_mode;
