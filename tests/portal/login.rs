@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use reqwest::header::SET_COOKIE;
 use testkit::http::{self, Answer};
 use testkit::{Engine, for_each_engine};
 
@@ -110,7 +109,7 @@ impl Browser {
 
     /// Sends any request with the cookies, and keeps those of the answer.
     #[track_caller]
-    pub(crate) fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+    pub(crate) fn send(&self, request: http::RequestBuilder) -> Answer {
         let cookies = self.cookies();
         let request = if cookies.is_empty() { request } else { request.header("cookie", cookies) };
         let request = match &self.host {
@@ -130,7 +129,7 @@ impl Browser {
 
     fn keep(&self, answer: &Answer) {
         let mut kept = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        for cookie in answer.headers.get_all(SET_COOKIE) {
+        for cookie in answer.headers.get_all("set-cookie") {
             let (pair, attributes) = cookie.to_str().unwrap().split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             if attributes.contains("Max-Age=0") {

@@ -32,5 +32,5 @@ create table session (
     address text not null,
     agent text not null
 );
-create index session_user on session (user_id, seen_ms);
+create index session_of_user on session (user_id, seen_ms);
 create index session_expires on session (expires_ms);
