@@ -4,14 +4,18 @@
 //! the same pseudonym, so the place that was taken before is still taken: that rule stays the unique index.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::ambient::Ambient;
+use domain::catalog::Catalog;
+use domain::conversion::{Change, Conversion, Reason, Status};
 use domain::erase::Key;
-use domain::id::{ClickId, ConversionId, NetworkId, PartnerId};
+use domain::id::{ClickId, NetworkId, PartnerId};
 use domain::link::Link;
 use serde_json::{Map, Value as Json};
 
-use crate::{Error, Row, Statement, Tx, Value, catalog};
+use crate::error::Mistake;
+use crate::{Error, Row, Statement, Tx, Value, catalog, conversion, delivery, tally};
 
 pub(crate) const ALL: &[&Statement] = &[
     &KEYS,
@@ -24,7 +28,9 @@ pub(crate) const ALL: &[&Statement] = &[
     &BLANK_CLICK,
     &BY_CLICK,
     &BY_MEMBER,
+    &LOST,
     &BLANK_CONVERSION,
+    &DELIVERIES,
     &BLANK_NOTES,
     &BLANK_REQUESTS,
     &BLANK_ATTEMPTS,
@@ -84,28 +90,33 @@ static BLANK_CLICK: Statement = Statement::new(
      where click_id = ?1",
 );
 
-static BY_CLICK: Statement =
-    Statement::new("erase.by_click", "select conversion_id from conversion where click_id = ?1 limit 1000");
+/// Locked like [`BY_MEMBER`]: what makes deliveries of them meanwhile waits, or has made them already.
+static BY_CLICK: Statement = Statement::new(
+    "erase.by_click",
+    "select * from conversion where click_id = ?1 order by conversion_id limit 1000 {for_update}",
+);
 
 static BY_MEMBER: Statement = Statement::new(
     "erase.by_member",
-    "select conversion_id from conversion
-     where network_id = ?2 and partner_id = ?3 and pub_member_id = ?1 order by conversion_id limit ?4",
+    "select * from conversion
+     where network_id = ?2 and partner_id = ?3 and pub_member_id = ?1 order by conversion_id limit ?4 {for_update}",
 );
 
-/// Should the member have come back and been recorded under the pseudonym meanwhile, one of the two keeps the place.
+static LOST: Statement =
+    Statement::new("erase.lost", "update conversion set winner_id = ?2 where conversion_id = ?1");
+
 static BLANK_CONVERSION: Statement = Statement::new(
     "erase.blank_conversion",
     "update conversion set address = '', kept = '{}',
          pub_member_id = case when pub_member_id = ?2 then ?3 else pub_member_id end,
-         pub_click_id = case when pub_click_id = ?2 then ?3 else pub_click_id end,
-         holds_place = case when holds_place = 1 and exists (
-             select 1 from conversion h
-             where h.network_id = conversion.network_id and h.offer_id = conversion.offer_id
-                 and h.event_id = conversion.event_id and h.partner_id = conversion.partner_id
-                 and h.pub_member_id = ?3 and h.holds_place = 1 and h.conversion_id <> conversion.conversion_id)
-             then 0 else holds_place end
+         pub_click_id = case when pub_click_id = ?2 then ?3 else pub_click_id end
      where conversion_id = ?1",
+);
+
+/// Locked before the attempts are cleared: an attempt under way is written before that, or finds the click erased.
+static DELIVERIES: Statement = Statement::new(
+    "erase.deliveries",
+    "select delivery_id from delivery where conversion_id = ?1 order by delivery_id {for_update}",
 );
 
 static BLANK_NOTES: Statement = Statement::new(
@@ -209,12 +220,23 @@ pub fn begin(tx: &mut Tx<'_>, ambient: Ambient, member: &Member) -> Result<Strin
 }
 
 /// Erases the next clicks and conversions of a member after [`begin`]; nothing left when it returns only zeros.
-pub fn step(tx: &mut Tx<'_>, member: &Member, pseudonym: &str) -> Result<Erased, Error> {
+///
+/// Should the member's place have been taken under the pseudonym and under the member id in the moment of [`begin`], the
+/// first one keeps it and the later one is rejected. [`Error::Conflict`] means that it is being taken right now: run
+/// the step again.
+pub fn step(
+    tx: &mut Tx<'_>,
+    catalog: &Catalog,
+    ambient: Ambient,
+    member: &Member,
+    pseudonym: &str,
+) -> Result<Erased, Error> {
+    let erasing = Erasing { catalog, ambient, member, pseudonym };
     let mut done = Erased::default();
     for row in tx.query(&CLICKS, &member.params(STEP))? {
         let id = ClickId(row.uuid("click_id")?);
         for made in tx.query(&BY_CLICK, &[id.uuid().into()])? {
-            conversion(tx, member, pseudonym, &made, &mut done)?;
+            erasing.conversion(tx, &made, &mut done)?;
         }
         done.requests += tx.execute(&BLANK_REQUESTS, &[id.uuid().into()])?;
         let facts = only(&row.text("facts")?, KEPT)?;
@@ -224,24 +246,52 @@ pub fn step(tx: &mut Tx<'_>, member: &Member, pseudonym: &str) -> Result<Erased,
     }
     // Whatever has lost its click.
     for made in tx.query(&BY_MEMBER, &member.params(STEP))? {
-        conversion(tx, member, pseudonym, &made, &mut done)?;
+        erasing.conversion(tx, &made, &mut done)?;
     }
     Ok(done)
 }
 
-fn conversion(
-    tx: &mut Tx<'_>,
-    member: &Member,
-    pseudonym: &str,
-    row: &Row,
-    done: &mut Erased,
-) -> Result<(), Error> {
-    let id: Value = ConversionId(row.uuid("conversion_id")?).uuid().into();
-    done.attempts += tx.execute(&BLANK_ATTEMPTS, std::slice::from_ref(&id))?;
-    tx.execute(&BLANK_NOTES, std::slice::from_ref(&id))?;
-    let params = [id, member.id.as_str().into(), pseudonym.into()];
-    done.conversions += tx.execute(&BLANK_CONVERSION, &params)?;
-    Ok(())
+/// What a step works with.
+struct Erasing<'a> {
+    catalog: &'a Catalog,
+    ambient: Ambient,
+    member: &'a Member,
+    pseudonym: &'a str,
+}
+
+impl Erasing<'_> {
+    fn conversion(&self, tx: &mut Tx<'_>, row: &Row, done: &mut Erased) -> Result<(), Error> {
+        let own = conversion::read(row)?;
+        if own.holds_place && own.pub_member_id == self.member.id {
+            self.leave_one_place(tx, &own)?;
+        }
+        let id: Value = own.id.uuid().into();
+        tx.query(&DELIVERIES, std::slice::from_ref(&id))?;
+        done.attempts += tx.execute(&BLANK_ATTEMPTS, std::slice::from_ref(&id))?;
+        tx.execute(&BLANK_NOTES, std::slice::from_ref(&id))?;
+        let params = [id, self.member.id.as_str().into(), self.pseudonym.into()];
+        done.conversions += tx.execute(&BLANK_CONVERSION, &params)?;
+        Ok(())
+    }
+
+    /// Rejects the later one of a conversion that holds the place under the member id and of another that holds it under
+    /// the pseudonym, if there is one.
+    fn leave_one_place(&self, tx: &mut Tx<'_>, own: &Conversion) -> Result<(), Error> {
+        let place = (own.offer, own.event, own.partner);
+        let Some(other) = conversion::holder(tx, own.network, place, self.pseudonym)? else { return Ok(()) };
+        let Some(other) = conversion::find(tx, other)? else { return Ok(()) };
+        let own_first = (own.received, own.id) < (other.received, other.id);
+        let (first, later) = if own_first { (own, &other) } else { (&other, own) };
+        let Some(offer) = self.catalog.offers.get(&own.offer) else { return Err(Error::Stale) };
+        let reason = Some(Reason::MemberAlreadyCompleted);
+        let change = Change { to: Status::Rejected, reason, waits: None };
+        let rejected = conversion::update(tx, &later.existing(), change, self.ambient.now(), "erase")?;
+        let Some(rejected) = rejected else { return Err(Error::Contended(Arc::new(Mistake::Overtaken))) };
+        tally::changed(tx, offer, later.status, &rejected)?;
+        // The partner was told of both, so it hears of this one once more: only then it has lost to the first.
+        delivery::enqueue(tx, self.ambient, &rejected)?;
+        tx.execute(&LOST, &[later.id.uuid().into(), first.id.uuid().into()]).map(drop)
+    }
 }
 
 /// A JSON object with only these fields.
