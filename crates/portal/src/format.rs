@@ -54,6 +54,11 @@ pub(crate) fn day(at: Timestamp, zone: &TimeZone) -> String {
     zoned(at, zone, "%Y-%m-%d")
 }
 
+/// The day of a point in time in a zone, for an axis: `23 Nov`.
+pub(crate) fn short_day(at: Timestamp, zone: &TimeZone) -> String {
+    zoned(at, zone, "%-d %b")
+}
+
 /// A zone as it is named beside tables: `Europe/Berlin (UTC+1)`.
 pub(crate) fn zone(zone: &TimeZone, now: Timestamp) -> String {
     let name = zone.iana_name().unwrap_or("UTC");

@@ -6,8 +6,14 @@
 
 mod asset;
 mod caller;
+mod click;
+mod click_word;
+mod chart;
 mod component;
+mod conversion;
+mod conversion_word;
 mod format;
+mod health;
 mod icon;
 mod invitation;
 mod login;
@@ -18,6 +24,7 @@ mod refused;
 mod router;
 mod session;
 mod site;
+mod table;
 mod theme;
 mod throttle;
 mod viewer;
