@@ -65,6 +65,10 @@ routes! {
     POST "/invitation/{token}" Public crate::invitation::accept;
     GET "/reset/{token}" Public crate::invitation::show;
     POST "/reset/{token}" Public crate::invitation::accept;
+    GET "/clicks" Partner crate::click::index;
+    GET "/clicks.csv" Partner crate::click::file;
+    GET "/conversions" Partner crate::conversion::index;
+    GET "/conversions.csv" Partner crate::conversion::file;
     GET "/static/{file}" Public crate::asset::serve;
     POST "/theme" Public crate::theme::choose;
 }
