@@ -1,8 +1,11 @@
 //! A click: what happens to a visitor who follows a tracking link, decided without a database.
 
 mod destination;
+mod names;
+mod packed;
 mod recall;
 mod record;
+mod skeleton;
 mod survey;
 
 use std::borrow::Cow;
@@ -10,8 +13,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use destination::{Destination, DestinationMacro, Destined};
+pub use packed::{Damaged, Packed, Shared, Texts};
 pub use recall::Recalled;
 pub use record::{Click, Facts, Hit, Marks};
+pub use skeleton::{Keys, Skeleton};
 pub use survey::{Survey, survey};
 
 use crate::cap::{Exhausted, Measure};
