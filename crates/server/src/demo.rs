@@ -31,7 +31,7 @@ use crate::cli::say;
 use crate::config::{self, Effective, Layer, LogFormat};
 use crate::failure::Failure;
 use crate::wire::Running;
-use crate::{clock, log, outbox, serve, wire};
+use crate::{clock, log, serve, wire};
 
 /// The network, with `.invalid` hosts for the simulators.
 const NETWORK: &str = include_str!("demo/network.toml");
@@ -139,7 +139,8 @@ impl Command {
 /// Tells the partners of the last day, as `pitlane postback backfill` would.
 async fn fill_in(db: &Db, since: domain::time::Timestamp) -> Result<(), Failure> {
     for postback in db.read(store::postback::all).await.map_err(Failure::new)? {
-        let made = outbox::backfill(db, &postback, since, &ProgressBar::hidden()).await;
+        let ambient = clock::ambient();
+        let made = store::delivery::backfill_all(db, ambient, &postback, since, usize::MAX, |_| ()).await;
         made.map_err(|broken| Failure::new(broken.error))?;
     }
     Ok(())

@@ -21,6 +21,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V9__account", sql: include_str!("../migrations/V9__account.sql") },
     MigrationText { name: "V10__offer_page", sql: include_str!("../migrations/V10__offer_page.sql") },
     MigrationText { name: "V11__partner_list", sql: include_str!("../migrations/V11__partner_list.sql") },
+    MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -37,6 +38,7 @@ pub fn statements() -> Vec<&'static Statement> {
         conversion::list::ALL,
         delivery::ALL,
         delivery::SHOWN,
+        delivery::LOGGED,
         erase::ALL,
         health::ALL,
         inbound::ALL,
@@ -55,6 +57,7 @@ pub fn statements() -> Vec<&'static Statement> {
         report::ASKED,
         report::AUDITED,
         report::COUNTED,
+        report::OF_PARTNER,
         report::RECOUNTED,
         report::SCANNED,
         replay::ALL,
