@@ -221,9 +221,9 @@ pub fn begin(tx: &mut Tx<'_>, ambient: Ambient, member: &Member) -> Result<Strin
 
 /// Erases the next clicks and conversions of a member after [`begin`]; nothing left when it returns only zeros.
 ///
-/// Should the member's place have been taken under the pseudonym and under the member id in the moment of [`begin`], the
-/// first one keeps it and the later one is rejected. [`Error::Conflict`] means that it is being taken right now: run
-/// the step again.
+/// Should the member's place have been taken under the pseudonym and under the member id in the moment of [`begin`],
+/// the first one keeps it and the later one is rejected. [`Error::Conflict`] means that it is being taken right now:
+/// run the step again.
 pub fn step(
     tx: &mut Tx<'_>,
     catalog: &Catalog,
@@ -274,7 +274,7 @@ impl Erasing<'_> {
         Ok(())
     }
 
-    /// Rejects the later one of a conversion that holds the place under the member id and of another that holds it under
+    /// Rejects the later one of a conversion that holds the place under the member id and another that holds it under
     /// the pseudonym, if there is one.
     fn leave_one_place(&self, tx: &mut Tx<'_>, own: &Conversion) -> Result<(), Error> {
         let place = (own.offer, own.event, own.partner);
