@@ -5,7 +5,7 @@ use crate::{
     activity, advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network,
     offer, partner,
 };
-use crate::{erase, job, retention, saved_view};
+use crate::{erase, job, retention, saved_view, text};
 use crate::{offer_change, postback, replay, ruling, session, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
@@ -22,6 +22,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V10__offer_page", sql: include_str!("../migrations/V10__offer_page.sql") },
     MigrationText { name: "V11__partner_list", sql: include_str!("../migrations/V11__partner_list.sql") },
     MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
+    MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -63,6 +64,7 @@ pub fn statements() -> Vec<&'static Statement> {
         replay::ALL,
         tally::ALL,
         test_mode::ALL,
+        text::ALL,
         upload::ALL,
         user::ALL,
     ]
