@@ -5,6 +5,7 @@
 //! noun is one file here, one folder of templates and one section of the left rail.
 
 mod asset;
+mod builder;
 mod caller;
 mod chart;
 mod checklist;
@@ -14,6 +15,7 @@ mod component;
 mod conversion;
 mod conversion_word;
 mod customise;
+mod delivery;
 mod design;
 mod format;
 mod health;
@@ -25,6 +27,7 @@ mod login;
 mod offer;
 mod page;
 mod password;
+mod postback;
 mod preset;
 mod profile;
 mod query;
@@ -42,6 +45,7 @@ mod team;
 mod test_tab;
 mod theme;
 mod throttle;
+mod token;
 mod totp;
 mod trace;
 mod trace_moment;
