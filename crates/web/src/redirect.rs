@@ -146,7 +146,7 @@ fn parameter(verdict: Verdict, visit: &Visit<'_>) -> Option<Cow<'static, str>> {
 /// Returns when the click is durable. The record goes its way even if the visitor has gone.
 async fn record(app: &App, meter: &Meter, click: &Click) -> Result<(), store::Error> {
     let asked = Instant::now();
-    store::click::append(&app.db, click)?.durable().await?;
+    store::click::append(&app.db, &app.live.texts, click)?.durable().await?;
     meter.click_durable(asked.elapsed());
     app.live.sketches.learn(click);
     meter.click(click.verdict);

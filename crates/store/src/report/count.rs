@@ -7,12 +7,11 @@ use domain::click::{Marks, Verdict};
 use domain::id::{ClickId, EventId, LinkId, NetworkId};
 use domain::report::{Clicks, quarter};
 use domain::time::Timestamp;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, Worth, ids};
 use crate::error::Mistake;
-use crate::{Db, Error, Row, Statement, Tx, Value};
+use crate::{Db, Error, Row, Statement, Tx, Value, click};
 
 pub(crate) const ALL: &[&Statement] =
     &[&ARRIVED, &ARRIVALS, &TAKE, &CLICKS, &CHANGES, &MARK, &ADD_CLICKS, &ADD_CONVERSIONS, &STATE, &WAITING];
@@ -236,23 +235,13 @@ fn each_click(
     Ok(())
 }
 
-/// What the counts need of a click's facts.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Seen {
-    cc: String,
-    dv: String,
-    os: String,
-}
-
 /// Where and how a click counts; none for a test.
 pub(super) fn counted(row: &Row) -> Result<Option<(ClickKey, Clicks)>, Error> {
     let marks = Marks(row.int("marks")?);
     if marks.has(Marks::TEST) {
         return Ok(None);
     }
-    let facts = row.text("facts")?;
-    let seen: Seen = serde_json::from_str(&facts).map_err(|why| Error::bug("click.facts", why))?;
+    let facts = click::own_facts(row)?;
     let verdict = row.int("verdict")?;
     let key = ClickKey {
         // A link is never taken away; without it nobody could be told of its clicks.
@@ -260,9 +249,9 @@ pub(super) fn counted(row: &Row) -> Result<Option<(ClickKey, Clicks)>, Error> {
         start: quarter(ClickId(row.uuid("click_id")?).at()),
         link: LinkId(row.uuid("link_id")?),
         verdict,
-        country: seen.cc,
-        device: seen.dv,
-        os: seen.os,
+        country: facts.country.map_or_else(String::new, |country| country.code().to_owned()),
+        device: facts.device.map_or_else(String::new, |device| device.code().to_owned()),
+        os: facts.os,
     };
     Ok(Some((key, figures(verdict, marks))))
 }
