@@ -49,8 +49,7 @@ macro_rules! routes {
     (@ POST $handler:path) => { axum::routing::post($handler) };
 }
 
-routes! {
-}
+routes! {}
 
 /// The portals' pages, to be merged into the server's router.
 pub fn routes(app: Arc<web::App>) -> Router {

@@ -38,6 +38,7 @@ pub mod user;
 pub mod waiting;
 
 mod backup;
+mod completion;
 mod db;
 mod engine;
 mod error;

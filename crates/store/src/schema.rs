@@ -18,6 +18,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V6__upload", sql: include_str!("../migrations/V6__upload.sql") },
     MigrationText { name: "V7__api_token", sql: include_str!("../migrations/V7__api_token.sql") },
     MigrationText { name: "V8__sketch", sql: include_str!("../migrations/V8__sketch.sql") },
+    MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -28,6 +29,7 @@ pub fn statements() -> Vec<&'static Statement> {
         audit::ALL,
         catalog::ALL,
         click::ALL,
+        click::key::ALL,
         conversion::ALL,
         delivery::ALL,
         delivery::SHOWN,

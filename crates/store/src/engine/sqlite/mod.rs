@@ -15,9 +15,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 pub(super) use self::archive::{Archive, Table, dump, load};
 use super::Crew;
+use crate::completion::Completion;
 use crate::db::Options;
 use crate::error::{Error, Refusal};
-use crate::inbox::{Completion, Inbox};
+use crate::inbox::Inbox;
 use crate::migrate::{self, MigrationText};
 use crate::statement::{Append, Dialect};
 

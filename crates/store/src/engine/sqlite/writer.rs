@@ -8,9 +8,10 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::session::Session;
 use super::{classify, stop};
+use crate::completion::Refused;
 use crate::db::{End, Job};
 use crate::error::Error;
-use crate::inbox::{Batch, Inbox, Refused};
+use crate::inbox::{Batch, Inbox};
 use crate::statement::Append;
 use crate::value::Value;
 
