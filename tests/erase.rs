@@ -1,10 +1,11 @@
 //! Erasing a person: nothing of it is left, nothing that counts is changed, and nobody is paid twice.
 
 use serde_json::Value;
+use simulator::partner::Behaviour;
 use testkit::{Engine, Server, eventually, for_each_engine, http};
 
 use crate::PITLANE;
-use crate::world::{AT_MOST, TO_THIS_MACHINE, TOKEN, World, click_id, conversion_id};
+use crate::world::{AT_MOST, Endpoint, NETWORK, TO_THIS_MACHINE, TOKEN, World, click_id, conversion_id};
 
 /// A second partner whose member has the same id, and a partner postback that carries what it can.
 const MORE: &str = r#"
@@ -202,6 +203,95 @@ fn a_partner_without_member_ids_is_asked_by_its_click_id() {
         assert_eq!(world.traces(), Vec::<String>::new());
         world.stop();
     });
+}
+
+#[test]
+fn a_message_under_way_while_its_member_is_erased_leaves_no_trace() {
+    // Recorded under the member id, and under the pseudonym while the click still has the member id.
+    for erased_before in [false, true] {
+        for_each_engine(|engine| {
+            let slow = Endpoint::bind();
+            let world = World::with(engine, &format!("{MORE}{}", slow_postback(&slow.address())), &[]);
+            let slow = slow.behave(Behaviour::Hang);
+            if erased_before {
+                erase(engine, &[]);
+            }
+            assert_eq!(world.report(&format!("gk_click_id={}", world.anna("click-1"))).code(), "recorded");
+            eventually("the partner is being told", AT_MOST, || slow.count() == 1);
+            let told = String::from_utf8(slow.received()[0].body.clone()).unwrap();
+            assert!(told.contains("sub-of-anna"), "{told}");
+            erase(engine, &[]);
+            assert_eq!(world.traces(), Vec::<String>::new());
+            // Its connections end with it, and with them the attempt.
+            drop(slow);
+            let ended = "delivery_attempt where method = 'POST'";
+            eventually("the attempt has ended", AT_MOST, || world.count(ended) > 0);
+            assert_eq!(world.traces(), Vec::<String>::new());
+            let left = engine.sql(&format!("select url, body, answer from {ended} and attempt = 1"));
+            assert_eq!(left, [["", "", ""]]);
+            world.stop();
+        });
+    }
+}
+
+/// A postback of the partner that tells everything, to an address of its own.
+fn slow_postback(address: &str) -> String {
+    format!(
+        "[[postback]]\npartner = \"app\"\nslug = \"slow\"\nmethod = \"POST_JSON\"\n\
+         url = \"http://{address}/postback/slow?member={{pub_member_id}}\"\n"
+    )
+}
+
+#[test]
+fn a_place_taken_under_both_names_is_left_to_the_first_and_the_later_one_is_rejected() {
+    // The member's own result before that under the pseudonym, and after it.
+    for plain_first in [true, false] {
+        for_each_engine(|engine| {
+            let declared = NETWORK
+                .replace("slug = \"flat\"", "slug = \"flat\"\ncaps = { total = 9 }")
+                .replace("slug = \"all\"", "slug = \"all\"\non = [\"Success\", \"changes\"]");
+            let world = World::declared(engine, &format!("{declared}{MORE}"), &[]);
+            erase(engine, &[]);
+            let plain = || reported(&world, &world.click("flat", "bert"));
+            let hidden = || reported(&world, &world.anna("click-1"));
+            let (first, later) = if plain_first { (plain(), hidden()) } else { (hidden(), plain()) };
+            world.received();
+            // What a click and its postback leave that both arrive within the moment in which the erasing begins.
+            for table in ["click", "conversion"] {
+                engine.execute(&format!(
+                    "update {table} set pub_member_id = '{MEMBER}' where pub_member_id = 'bert'"
+                ));
+            }
+            erase(engine, &[]);
+            let status = |id: &str| {
+                let columns = "status, reason, winner_id, holds_place, version";
+                engine
+                    .sql(&format!("select {columns} from conversion where conversion_id = {}", engine.id(id)))
+            };
+            assert_eq!(status(&first), [["Success", "NULL", "NULL", "1", "0"]]);
+            let winner = first.replace('-', "");
+            assert_eq!(status(&later), [["Rejected", "member_already_completed", &winner, "0", "1"]]);
+            let history = engine.sql("select status, reason, actor from conversion_change where version = 1");
+            assert_eq!(history, [["Rejected", "member_already_completed", "erase"]]);
+            assert_eq!(engine.sql("select distinct conversions from tally"), [["1"]]);
+            let told = world.received();
+            assert!(told.iter().any(|one| one.path_and_query.contains("status=Rejected")), "{told:?}");
+            assert_eq!(world.count("conversion where pub_member_id not like 'erased:%'"), 0);
+            assert_eq!(world.traces(), Vec::<String>::new());
+            eventually("everything is counted", AT_MOST, || {
+                world.count("conversion_change where counted = 0") == 0
+            });
+            PITLANE.run_on(engine, &["audit"]).ok();
+            world.stop();
+        });
+    }
+}
+
+/// Reports a result of a click, which is recorded: the conversion.
+fn reported(world: &World<'_>, click: &str) -> String {
+    let answer = world.report(&format!("gk_click_id={click}"));
+    assert_eq!(answer.code(), "recorded");
+    conversion_id(&answer)
 }
 
 #[test]

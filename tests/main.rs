@@ -33,6 +33,7 @@ mod nodes;
 mod order;
 mod outbox;
 mod parameter;
+mod portal;
 mod postback;
 mod proof;
 mod race;

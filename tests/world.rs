@@ -138,6 +138,12 @@ impl Applied {
         value.unwrap_or_else(|| panic!("no signing secret of {kind} {name}")).to_owned()
     }
 
+    /// The token with which a user sets their password.
+    pub(crate) fn setup_token(&self, email: &str) -> String {
+        let token = self.thing("user", email)["secrets"][0]["value"].as_str();
+        token.unwrap_or_else(|| panic!("no set-up token of {email}")).to_owned()
+    }
+
     fn thing(&self, kind: &str, name: &str) -> &Value {
         self.0.get(&format!("{kind} {name}")).unwrap_or_else(|| panic!("{kind} {name} was not applied"))
     }

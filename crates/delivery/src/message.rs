@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use domain::delivery::Attempted;
-use domain::postback::{Method, News, Postback};
+use domain::postback::{Method, Postback, Request};
 use domain::signature::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, sign};
 use domain::time::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -33,17 +33,12 @@ pub fn build(
     claimed: &Claimed,
     now: Timestamp,
 ) -> (Message, Result<Outgoing, Refused>) {
-    let url = claimed.news.url(&postback.url);
-    let (method, body, carried) = match postback.method {
-        Method::Get => ("GET", Bytes::new(), client::Method::Get),
-        Method::Form => {
-            let body = Bytes::from(form(&claimed.news));
-            ("POST", body.clone(), client::Method::PostForm(body))
-        }
-        Method::Json => {
-            let body = Bytes::from(json(&claimed.news));
-            ("POST", body.clone(), client::Method::PostJson(body))
-        }
+    let Request { method, url, body, .. } = claimed.news.request(postback.method, &postback.url);
+    let body = Bytes::from(body);
+    let carried = match postback.method {
+        Method::Get => client::Method::Get,
+        Method::Form => client::Method::PostForm(body.clone()),
+        Method::Json => client::Method::PostJson(body.clone()),
     };
     let outgoing = parse_url(&url).map(|url| signed(carried, url, secrets, claimed, now));
     (Message { method, url, body }, outgoing)
@@ -71,15 +66,6 @@ fn signed(
         outgoing.headers.insert(TEST_HEADER, HeaderValue::from_static("1"));
     }
     outgoing
-}
-
-fn form(news: &News) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(news.fields()).finish()
-}
-
-fn json(news: &News) -> String {
-    let fields = news.fields().into_iter().map(|(name, value)| (name.to_owned(), value.into()));
-    serde_json::Value::Object(fields.collect()).to_string()
 }
 
 /// What the retry schedule needs to know of an outcome.

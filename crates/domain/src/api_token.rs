@@ -1,7 +1,12 @@
 //! API tokens: what a program of the network or of a partner shows, and what it may then see.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::ambient::Ambient;
 use crate::id::{NetworkId, PartnerId};
 use crate::link::Link;
+use crate::secret::SecretHash;
 use crate::time::Timestamp;
 
 codes! {
@@ -76,3 +81,37 @@ pub const PREFIX: &str = "plt_";
 
 /// How many characters of a token are shown.
 pub const SHOWN: usize = 12;
+
+/// The longest name of a token, in characters.
+pub const MOST_NAME: usize = 100;
+
+/// A token cannot be called so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name is to be one line of 1 to {MOST_NAME} characters")]
+pub struct BadName;
+
+/// A token that was just made: the one moment in which it is known as a whole.
+#[derive(Clone)]
+pub struct Fresh {
+    /// The token itself, to be shown once.
+    pub secret: String,
+    /// What is kept of it.
+    pub hash: SecretHash,
+    /// As it is stored.
+    pub token: ApiToken,
+}
+
+impl Fresh {
+    /// Makes a token for whoever it speaks for.
+    pub fn make(ambient: Ambient, authority: Authority, name: &str) -> Result<Self, BadName> {
+        let length = name.chars().count();
+        if !(1..=MOST_NAME).contains(&length) || name.contains(char::is_control) {
+            return Err(BadName);
+        }
+        let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(ambient.random_bytes()));
+        let shown = secret.chars().take(SHOWN).collect();
+        let (name, created) = (name.to_owned(), ambient.now());
+        let token = ApiToken { authority, shown, name, created, used_day: None, revoked: None };
+        Ok(Self { hash: SecretHash::of(&secret), secret, token })
+    }
+}

@@ -1,8 +1,11 @@
 //! A click: what happens to a visitor who follows a tracking link, decided without a database.
 
 mod destination;
+mod names;
+mod packed;
 mod recall;
 mod record;
+mod skeleton;
 mod survey;
 
 use std::borrow::Cow;
@@ -10,8 +13,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use destination::{Destination, DestinationMacro, Destined};
+pub use packed::{Damaged, Packed, Shared, Texts};
 pub use recall::Recalled;
 pub use record::{Click, Facts, Hit, Marks};
+pub use skeleton::{Keys, Skeleton};
 pub use survey::{Survey, survey};
 
 use crate::cap::{Exhausted, Measure};
@@ -224,7 +229,8 @@ pub fn decide(
         .unwrap_or_else(|| Decision::new(Verdict::Ok, ""))
 }
 
-fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decision> {
+/// What is wrong with the parameters alone, whatever the link, the visitor and the time; none when they are sound.
+pub fn check_parameters(visit: &Visit<'_>, watch: &mut impl Watch) -> Option<Decision> {
     if let Some(fault) = visit.fault() {
         watch.rule("parameters readable", false, || fault.to_string());
         return Some(Decision::new(Verdict::ParameterMalformed, fault.to_string()));

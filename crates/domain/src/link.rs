@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::id::LinkId;
-use crate::offer::Offer;
+use crate::offer::{Admission, Offer};
 use crate::partner::Partner;
 
 codes! {
@@ -15,6 +15,16 @@ codes! {
         Requested => "Requested",
         /// It may not.
         Refused => "Refused",
+    }
+}
+
+impl LinkApproval {
+    /// What a new link begins with.
+    pub const fn of_new(admission: Admission) -> Self {
+        match admission {
+            Admission::Automatic => Self::Approved,
+            Admission::OnRequest => Self::Requested,
+        }
     }
 }
 

@@ -93,6 +93,8 @@ pub struct Event {
     pub name: String,
     /// Its terms.
     pub terms: Terms,
+    /// Whether partners are shown it.
+    pub visible: bool,
 }
 
 /// What an offer pays for.
@@ -117,6 +119,8 @@ pub struct Offer {
     pub slug: String,
     /// Its name for people.
     pub name: String,
+    /// What it is about, in the network's words; partners choose offers by them.
+    pub categories: Vec<String>,
     /// Where it is in its life.
     pub status: OfferStatus,
     /// First moment at which it runs.
@@ -261,6 +265,21 @@ impl Offer {
             _ => None,
         };
         passed.into_iter().find_map(status).unwrap_or(self.status)
+    }
+
+    /// Its status at a time, with launch and expiry: a pending offer runs from its launch on, and none beyond its expiry.
+    pub fn stage_at(&self, at: Timestamp) -> OfferStatus {
+        let status = self.status_at(at);
+        if self.expires.is_some_and(|end| at >= end) {
+            return OfferStatus::Expired;
+        }
+        let launched = self.launches.is_some_and(|start| at >= start);
+        if status == OfferStatus::Pending && launched { OfferStatus::Active } else { status }
+    }
+
+    /// Whether partners who do not run it are shown it: not while it is written or waits for its launch.
+    pub fn is_offered(&self, at: Timestamp) -> bool {
+        matches!(self.stage_at(at), OfferStatus::Active | OfferStatus::Paused | OfferStatus::Expired)
     }
 
     /// The terms of a result as they were at a time. Money is decided by the terms at the click's time: they are what

@@ -43,6 +43,40 @@ pub fn is_placeholder(raw: &str) -> bool {
     false
 }
 
+/// The name in a tracker's macro: `clickid` of `{clickid}`; none when the text is no macro of a known style.
+pub fn bare_name(text: &str) -> Option<&str> {
+    WRAPPERS.iter().find_map(|(open, close)| {
+        let name = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        name.filter(|name| is_macro_name(name))
+    })
+}
+
+/// The name in a placeholder that was perhaps encoded: `clickid` of `{clickid}`, `%7Bclickid%7D` and `#clickid#`.
+pub fn name(text: &str) -> Option<String> {
+    let own = |text: &str| inner(text).map(str::to_owned);
+    own(text).or_else(|| own(&percent_decode_str(text).decode_utf8().ok()?))
+}
+
+/// The first placeholder inside a text, between what stands before and behind it. Only brackets are looked for: signs
+/// such as `%` also stand alone.
+pub fn first_in(text: &str) -> Option<(&str, &str, &str)> {
+    let brackets = || WRAPPERS.iter().filter(|(open, close)| open != close);
+    text.char_indices().find_map(|(at, _)| {
+        let (before, rest) = text.split_at(at);
+        brackets().find_map(|(open, close)| {
+            let close_at = rest.strip_prefix(open)?.find(close)? + open.len();
+            let (written, behind) = rest.split_at(close_at + close.len());
+            inner(written).map(|_| (before, written, behind))
+        })
+    })
+}
+
+/// The name between a placeholder's signs.
+fn inner(text: &str) -> Option<&str> {
+    let unwrap = |(open, close): &(&str, &str)| text.strip_prefix(open)?.strip_suffix(close);
+    WRAPPERS.iter().filter_map(unwrap).find(|name| is_macro_name(name))
+}
+
 /// Cheap: almost every honest value ends here. A placeholder starts with one of few bytes.
 fn may_be_placeholder(raw: &str) -> bool {
     matches!(
@@ -67,10 +101,7 @@ fn may_be_placeholder(raw: &str) -> bool {
 }
 
 fn matches_form(text: &str) -> bool {
-    WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
-        || WRAPPERS.iter().any(|(open, close)| {
-            text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(is_macro_name)
-        })
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)) || bare_name(text).is_some()
 }
 
 /// A macro's name is short and made of word characters. A UUID in braces is a value, not a name.

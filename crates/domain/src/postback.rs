@@ -1,6 +1,13 @@
 //! A partner's postback: which conversions it wants to hear of, and the request that tells it, wire contract
 //! §4.
 
+pub mod foreign;
+mod request;
+mod setting;
+
+pub use request::Request;
+pub use setting::{BadScope, WantsNothing};
+
 use serde::{Deserialize, Serialize};
 
 use crate::conversion::Status;

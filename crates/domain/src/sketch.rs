@@ -55,6 +55,11 @@ impl Seen {
         }
     }
 
+    /// Whether the click carries its click id as member id too: both are hashed alike.
+    pub fn is_click_for_member(self) -> bool {
+        low(self.click) == self.member
+    }
+
     /// The click as 20 bytes, little end first.
     pub fn to_bytes(self) -> [u8; 20] {
         let mut bytes = [0; 20];
@@ -91,9 +96,13 @@ fn hash(value: impl Hash) -> u64 {
     hasher.finish()
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the low half is as good a hash")]
 fn short(value: impl Hash) -> u32 {
-    hash(value) as u32
+    low(hash(value))
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is as good a hash")]
+fn low(hash: u64) -> u32 {
+    hash as u32
 }
 
 impl Default for Sketch {

@@ -4,7 +4,7 @@
 //! A macro may stand anywhere behind the host. Its value is percent-encoded down to unreserved characters, so
 //! it can never end a parameter, add one, or touch scheme, host or port.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -95,11 +95,32 @@ impl<M: MacroName> Template<M> {
         if self.uses(name) { Ok(self) } else { Err(TemplateError::Missing(name.name())) }
     }
 
-    /// Appends the filled-in URL to `out`; `fill` appends a macro's plain value to the encoder it is handed.
-    pub fn expand_into(&self, out: &mut String, mut fill: impl FnMut(M, &mut Encoder<'_>)) {
+    /// Takes a text as it stands, with no check beyond its macros.
+    pub(crate) fn verbatim(text: &str) -> Result<Self, TemplateError> {
+        Ok(Self { text: text.to_owned(), parts: split(text)? })
+    }
+
+    /// The text that a URL is made of, with some macros filled in for good; `fill` leaves the others by saying no.
+    pub(crate) fn partly(&self, mut fill: impl FnMut(M, &mut Encoder<'_>) -> bool) -> String {
+        let mut out = String::with_capacity(self.text.len());
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
+                Part::Macro(name) => {
+                    if !fill(*name, &mut Encoder(&mut out)) {
+                        out.extend(["{", name.name(), "}"]);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Appends the filled-in URL to `out`; `fill` appends a macro's plain value to the encoder it is handed.
+    pub fn expand_into<W: Write>(&self, out: &mut W, mut fill: impl FnMut(M, &mut Encoder<'_, W>)) {
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => Encoder(out).put(text),
                 Part::Macro(name) => fill(*name, &mut Encoder(out)),
             }
         }
@@ -114,18 +135,27 @@ impl<M: MacroName> Template<M> {
 }
 
 /// Takes a macro's value and writes it percent-encoded.
-pub struct Encoder<'a>(&'a mut String);
+pub struct Encoder<'a, W: Write = String>(&'a mut W);
 
-impl Encoder<'_> {
+// Writing into a String cannot fail, and whatever else is written into remembers by itself that it failed.
+impl<W: Write> Encoder<'_, W> {
     /// Writes text, encoded.
     pub fn text(&mut self, value: &str) {
-        self.0.extend(utf8_percent_encode(value, ENCODED));
+        utf8_percent_encode(value, ENCODED).for_each(|piece| self.put(piece));
     }
 
     /// Writes what needs no encoding: ids and whole numbers.
     pub fn plain(&mut self, value: impl std::fmt::Display) {
-        // Writing into a String cannot fail.
         let _ = write!(self.0, "{value}");
+    }
+
+    /// What is written into.
+    pub(crate) fn target(&mut self) -> &mut W {
+        self.0
+    }
+
+    fn put(&mut self, text: &str) {
+        let _ = self.0.write_str(text);
     }
 }
 

@@ -22,6 +22,18 @@ codes! {
     }
 }
 
+codes! {
+    /// What somebody of a partner may do there.
+    TeamRole, "team role" {
+        /// May do everything, also say who may do what.
+        Owner => "owner",
+        /// May look and change everything else.
+        Member => "member",
+        /// May look and change nothing.
+        ReadOnly => "read_only",
+    }
+}
+
 /// A role together with whom it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,22 +46,26 @@ pub enum Access {
     Manager,
     /// See [`Role::Viewer`].
     Viewer,
-    /// One partner's side.
-    Partner(PartnerId),
+    /// One partner's side, and what they may do there.
+    Partner(PartnerId, TeamRole),
     /// One advertiser's side.
     Advertiser(AdvertiserId),
 }
 
 impl Access {
-    /// A role with its partner or advertiser; none when the role lacks the one it needs or has one that it
-    /// must not.
-    pub fn new(role: Role, partner: Option<PartnerId>, advertiser: Option<AdvertiserId>) -> Option<Self> {
+    /// A role with its partner, as somebody of the team, or its advertiser; none when the role lacks the one it needs
+    /// or has one that it must not.
+    pub fn new(
+        role: Role,
+        partner: Option<(PartnerId, TeamRole)>,
+        advertiser: Option<AdvertiserId>,
+    ) -> Option<Self> {
         match (role, partner, advertiser) {
             (Role::Owner, None, None) => Some(Self::Owner),
             (Role::Admin, None, None) => Some(Self::Admin),
             (Role::Manager, None, None) => Some(Self::Manager),
             (Role::Viewer, None, None) => Some(Self::Viewer),
-            (Role::Partner, Some(partner), None) => Some(Self::Partner(partner)),
+            (Role::Partner, Some((partner, team)), None) => Some(Self::Partner(partner, team)),
             (Role::Advertiser, None, Some(advertiser)) => Some(Self::Advertiser(advertiser)),
             _ => None,
         }
@@ -62,7 +78,7 @@ impl Access {
             Self::Admin => Role::Admin,
             Self::Manager => Role::Manager,
             Self::Viewer => Role::Viewer,
-            Self::Partner(_) => Role::Partner,
+            Self::Partner(..) => Role::Partner,
             Self::Advertiser(_) => Role::Advertiser,
         }
     }
@@ -70,7 +86,15 @@ impl Access {
     /// The partner whose side this is.
     pub const fn partner(self) -> Option<PartnerId> {
         match self {
-            Self::Partner(partner) => Some(partner),
+            Self::Partner(partner, _) => Some(partner),
+            _ => None,
+        }
+    }
+
+    /// What they may do at their partner; none for everybody else.
+    pub const fn team(self) -> Option<TeamRole> {
+        match self {
+            Self::Partner(_, team) => Some(team),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use crate::placeholder::is_placeholder;
 use crate::query::{self, MAX_PARAMETERS, Malformed, Plus};
 
 codes! {
-    /// A parameter of the tracking link.
+    /// A parameter of the tracking link. Their order is stored: new ones come last.
     Param, "tracking parameter" {
         /// The partner's click id.
         ClickId => "pub_click_id",
@@ -64,6 +64,16 @@ codes! {
 impl Param {
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// The parameter's number in storage. Never reused, never changed.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The parameter of a stored number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
 
     /// The longest value taken, in bytes after decoding.
     pub const fn max_bytes(self) -> usize {

@@ -17,6 +17,12 @@ impl Country {
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("??")
     }
+
+    /// The country of these two capitals.
+    pub(crate) fn from_letters(letters: [u8; 2]) -> Option<Self> {
+        let code = std::str::from_utf8(&letters).ok()?;
+        rust_iso3166::from_alpha2(code).map(|_| Self(letters))
+    }
 }
 
 /// The text given is not a country.
@@ -63,7 +69,7 @@ impl<'de> Deserialize<'de> for Country {
 }
 
 codes! {
-    /// What kind of device.
+    /// What kind of device. Their order is stored: new ones come last.
     Device, "device" {
         /// iPhone, iPad.
         Ios => "IOS",
@@ -73,6 +79,18 @@ codes! {
         MacOs => "MacOS",
         /// Anything else with a browser.
         Browser => "Browser",
+    }
+}
+
+impl Device {
+    /// The device's number in storage. Never reused, never changed.
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The device of a stored number.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
     }
 }
 

@@ -58,6 +58,7 @@ fn offer(terms: Terms) -> Offer {
         }),
         slug: "o".into(),
         name: "O".into(),
+        categories: Vec::new(),
         status: OfferStatus::Active,
         launches: None,
         expires: None,

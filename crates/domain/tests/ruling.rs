@@ -61,6 +61,7 @@ fn offer(repeats: bool, approval: Approval, cap: i64) -> Offer {
         }),
         slug: "o".into(),
         name: "O".into(),
+        categories: Vec::new(),
         status: OfferStatus::Active,
         launches: None,
         expires: None,

@@ -63,6 +63,7 @@ fn offer(orders: &[Order]) -> Offer {
             caps: Vec::new(),
             order: *order,
         },
+        visible: true,
     };
     Offer {
         id: OfferId(Uuid::from_u128(2)),
@@ -84,6 +85,7 @@ fn offer(orders: &[Order]) -> Offer {
         }),
         slug: "o".into(),
         name: "O".into(),
+        categories: Vec::new(),
         status: OfferStatus::Active,
         launches: None,
         expires: None,

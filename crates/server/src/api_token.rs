@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::api_token::{ApiToken, Authority, PREFIX, SHOWN};
+use domain::api_token::{ApiToken, Authority, Fresh, MOST_NAME as MOST};
 use domain::catalog::Catalog;
 use domain::id::PartnerId;
 use domain::network::Network;
-use domain::secret::SecretHash;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use store::api_token;
@@ -18,9 +15,6 @@ use crate::config::Effective;
 use crate::failure::Failure;
 use crate::terminal::line;
 use crate::{clock, session, wire};
-
-/// The longest name of a token, in characters.
-const MOST: usize = 100;
 
 /// `pitlane token …`.
 #[derive(Debug, clap::Subcommand)]
@@ -88,25 +82,18 @@ impl TokenCommand {
 impl New {
     fn run(self) -> Result<(), Failure> {
         let Self { name, partner, json, whose } = self;
-        if name.is_empty() || name.chars().count() > MOST || name.contains(char::is_control) {
-            return Err(Failure::usage(format!("the name is to be one line of 1 to {MOST} characters")));
-        }
         let effective = whose.place.clone().load()?;
-        let ambient = clock::ambient();
-        let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(ambient.random_bytes()));
-        let made = session::run(&effective, async |db| {
+        let Fresh { secret, token: made, .. } = session::run(&effective, async |db| {
             let (catalog, network) = catalog(db, &effective, whose.network.as_deref()).await?;
             let authority = match partner.as_deref() {
                 Some(slug) => Authority::Partner(network.id, find_partner(&catalog, &network, slug)?),
                 None => Authority::Management(network.id),
             };
-            let shown = secret.chars().take(SHOWN).collect();
-            let (created, hash) = (ambient.now(), SecretHash::of(&secret));
-            let token = ApiToken { authority, shown, name, created, used_day: None, revoked: None };
-            let stored = token.clone();
-            let written = db.write(move |tx| api_token::insert(tx, hash, &stored)).await;
+            let fresh = Fresh::make(clock::ambient(), authority, &name).map_err(Failure::usage)?;
+            let stored = fresh.clone();
+            let written = db.write(move |tx| api_token::insert(tx, stored.hash, &stored.token)).await;
             written.map_err(|error| wire::database_failure(error, &effective.target))?;
-            Ok(token)
+            Ok(fresh)
         })?;
         if json {
             let scope = made.authority.scope();

@@ -7,6 +7,7 @@ mod cast;
 mod declare;
 mod folder;
 mod history;
+mod login;
 mod report;
 mod visitor;
 mod welcome;
@@ -30,7 +31,7 @@ use crate::cli::say;
 use crate::config::{self, Effective, Layer, LogFormat};
 use crate::failure::Failure;
 use crate::wire::Running;
-use crate::{clock, log, outbox, serve, wire};
+use crate::{clock, log, serve, wire};
 
 /// The network, with `.invalid` hosts for the simulators.
 const NETWORK: &str = include_str!("demo/network.toml");
@@ -85,8 +86,8 @@ impl Command {
         };
         // Kept until the server has ended: a partner that is gone would be a failed delivery.
         let playing = match ready {
-            Some(Ok((playing, past))) => {
-                say(&welcome::text(server.address(), folder, &playing, &past))?;
+            Some(Ok((playing, past, password))) => {
+                say(&welcome::text(server.address(), folder, &playing, &past, &password))?;
                 stop.await;
                 Ok(Some(playing))
             }
@@ -109,7 +110,7 @@ impl Command {
         Ok(config::load_alone(flags)?)
     }
 
-    async fn set_up(&self, server: &Running, cast: Cast) -> Result<(Playing, Past), Failure> {
+    async fn set_up(&self, server: &Running, cast: Cast) -> Result<(Playing, Past, String), Failure> {
         let (db, now) = (server.db(), clock::ambient().now());
         let base = welcome::url(server.address());
         let network = NETWORK.replace(EXPIRY, &now.plus_ms(-EXPIRED_MS).to_string());
@@ -130,14 +131,16 @@ impl Command {
         let told = declare::apply(db, &postbacks, "demo/postback.toml", &base).await?;
         server.knows(told.catalog_version()).await;
         fill_in(db, now.plus_ms(-DAY_MS)).await?;
-        Ok((playing, past))
+        let password = login::open(db).await?;
+        Ok((playing, past, password))
     }
 }
 
 /// Tells the partners of the last day, as `pitlane postback backfill` would.
 async fn fill_in(db: &Db, since: domain::time::Timestamp) -> Result<(), Failure> {
     for postback in db.read(store::postback::all).await.map_err(Failure::new)? {
-        let made = outbox::backfill(db, &postback, since, &ProgressBar::hidden()).await;
+        let ambient = clock::ambient();
+        let made = store::delivery::backfill_all(db, ambient, &postback, since, usize::MAX, |_| ()).await;
         made.map_err(|broken| Failure::new(broken.error))?;
     }
     Ok(())

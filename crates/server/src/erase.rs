@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::catalog::Catalog;
 use domain::partner::Partner;
 use serde_json::json;
 use store::audit::{self, Entry};
@@ -55,7 +56,7 @@ impl Command {
                 let counted = member.clone();
                 db.read(move |tx| erase::count(tx, &counted)).await.map_err(failure)?
             } else {
-                erase_all(db, &member, &self.partner).await.map_err(failure)?
+                erase_all(db, &Arc::new(catalog), &member, &self.partner).await.map_err(failure)?
             };
             self.tell(erased)
         })
@@ -78,15 +79,26 @@ impl Command {
     }
 }
 
+/// How often a step is tried again when the member's place was taken at the same moment.
+const CONFLICTS: usize = 8;
+
 /// Erases in bounded steps, and writes one line into the audit log, which does not say whom.
-async fn erase_all(db: &Db, member: &Member, slug: &str) -> Result<Erased, Error> {
+async fn erase_all(db: &Db, catalog: &Arc<Catalog>, member: &Member, slug: &str) -> Result<Erased, Error> {
     let ambient = clock::ambient();
     let first = member.clone();
     let pseudonym = db.write(move |tx| erase::begin(tx, ambient, &first)).await?;
     let mut total = Erased::default();
+    let mut conflicts = 0;
     loop {
-        let (own, name) = (member.clone(), pseudonym.clone());
-        let step = db.write(move |tx| erase::step(tx, &own, &name)).await?;
+        let (catalog, own, name) = (Arc::clone(catalog), member.clone(), pseudonym.clone());
+        let step = match db.write(move |tx| erase::step(tx, &catalog, ambient, &own, &name)).await {
+            // The member's place was taken at the same moment, which the next try sees.
+            Err(Error::Conflict { .. }) if conflicts < CONFLICTS => {
+                conflicts += 1;
+                continue;
+            }
+            step => step?,
+        };
         total.add(step);
         if step == Erased::default() {
             break;

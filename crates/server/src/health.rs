@@ -1,21 +1,19 @@
 //! `pitlane link health`: how a partner has set up its links, from what their clicks carry, in words and with the next
 //! step.
 
-mod advice;
-
 use std::fmt::Write as _;
 
 use domain::catalog::Catalog;
 use domain::click::Verdict;
+use domain::health::{Advice, Health, Judged, Newest, advice};
 use domain::id::LinkId;
 use domain::link::Link;
 use domain::report::{Clicks, QUARTER_MS, quarter};
 use domain::time::{DAY_MS, Timestamp};
 use serde_json::{Value, json};
-use store::health::{self, Health, Judged, MAX_DAYS, Newest};
+use store::health::{self, MAX_DAYS};
 use store::{Db, Error};
 
-use self::advice::Warning;
 use crate::cli::{Place, say};
 use crate::config::Effective;
 use crate::failure::Failure;
@@ -56,7 +54,7 @@ struct Shown {
     id: LinkId,
     name: String,
     health: Health,
-    warnings: Vec<Warning>,
+    warnings: Vec<Advice>,
 }
 
 impl Command {
@@ -84,7 +82,7 @@ impl Command {
         for (id, name) in links {
             let health = db.read(move |tx| health::of_link(tx, id, from, until)).await;
             let health = health.map_err(|error: Error| told(error))?;
-            let warnings = advice::of(&health, self.days);
+            let warnings = advice(&health, self.days);
             all.push(Shown { id, name, health, warnings });
         }
         Ok(all)
@@ -124,10 +122,7 @@ impl Command {
     fn text(&self, shown: &Shown) -> String {
         let Shown { id, name, health, warnings } = shown;
         let mut text = format!("{name}  {id}\n");
-        let mut total = Clicks::default();
-        for judged in &health.verdicts {
-            total.add(&judged.clicks);
-        }
+        let total = health.total();
         // Writing into a String cannot fail, here and below.
         let _ = writeln!(
             text,
@@ -138,8 +133,8 @@ impl Command {
             text.push_str(&verdict(judged));
         }
         text.push_str(&newest(&health.newest));
-        for Warning { what, next } in warnings {
-            let _ = writeln!(text, "  ! {what}\n    next: {next}");
+        for warning in warnings {
+            let _ = writeln!(text, "  ! {}\n    next: {}", warning.told(), warning.for_network);
         }
         if warnings.is_empty() {
             text.push_str("  Nothing to warn of.\n");
@@ -196,7 +191,8 @@ fn object(shown: &Shown) -> Value {
         Value::Array(all.collect())
     };
     let newest = &health.newest;
-    let warnings = warnings.iter().map(|warning| json!({ "what": warning.what, "next": warning.next }));
+    let warnings =
+        warnings.iter().map(|warning| json!({ "what": warning.told(), "next": warning.for_network }));
     json!({
         "link": id,
         "name": name,

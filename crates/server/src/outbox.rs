@@ -10,7 +10,7 @@ use domain::postback::Postback;
 use domain::time::Timestamp;
 use indicatif::ProgressBar;
 use serde_json::json;
-use store::delivery::{self, Listed};
+use store::delivery::{self, Broken, Listed};
 use store::{Db, Error};
 
 use crate::cli::{Place, say};
@@ -18,9 +18,6 @@ use crate::config::Effective;
 use crate::failure::Failure;
 use crate::terminal::line;
 use crate::{clock, session, wire};
-
-/// Rows in one write, so that no click waits long behind it.
-const AT_ONCE: i64 = 500;
 
 /// Before everything.
 const BEGINNING: Timestamp = Timestamp::from_ms(0);
@@ -130,14 +127,15 @@ impl PostbackCommand {
         let made = session::run(&effective, async |db| {
             let partner = Desk { db, effective: &effective }.partner(network.as_deref(), &partner).await?;
             let postback = Desk { db, effective: &effective }.postback(&partner, &postback).await?;
-            let made = backfill(db, &postback, since, &bar).await;
-            made.map_err(|broken| broken.failure(&effective, "are made"))
+            let told = |done| bar.set_message(deliveries(done));
+            let ran = delivery::backfill_all(db, clock::ambient(), &postback, since, usize::MAX, told).await;
+            ran.map_err(|broken| failure(broken, &effective, "are made"))
         })?;
         bar.finish_and_clear();
         say(&format!(
             "{} made: conversions since {since} for postback `{postback}` of partner {partner}.\n\
              What it was told of before is not told again.\n",
-            deliveries(made)
+            deliveries(made.done)
         ))
     }
 }
@@ -199,75 +197,26 @@ impl Replay {
             let desk = Desk { db, effective: &effective };
             let partner = desk.partner(network.as_deref(), &partner).await?;
             let postback = desk.postback(&partner, &slug).await?;
-            let sent = replay(db, &postback, state, since, &bar).await;
-            sent.map_err(|broken| broken.failure(&effective, "are due again"))
+            let told = |done| bar.set_message(deliveries(done));
+            let what = (state, since);
+            let ran = delivery::replay_all(db, clock::ambient(), &postback, what, usize::MAX, told).await;
+            ran.map_err(|broken| failure(broken, &effective, "are due again"))
         })?;
         bar.finish_and_clear();
         let made = if since == BEGINNING { String::new() } else { format!(" and made since {since}") };
         let what = format!("those that were {state}{made}");
-        say(&format!("{} due now: {what}, of postback `{slug}` of partner {partner}.\n", deliveries(sent)))
+        say(&format!(
+            "{} due now: {what}, of postback `{slug}` of partner {partner}.\n",
+            deliveries(sent.done)
+        ))
     }
 }
 
-/// Something that many small writes were half through with.
-pub(crate) struct Broken {
-    done: u64,
-    reached: Timestamp,
-    pub(crate) error: Error,
-}
-
-impl Broken {
-    fn failure(self, effective: &Effective, what: &str) -> Failure {
-        let (done, reached) = (self.done, self.reached);
-        wire::database_failure(self.error, &effective.target)
-            .next(format!("{done} deliveries {what}; go on with --since {reached}"))
-    }
-}
-
-/// Tells a postback of the conversions received since a time, a few at once; what it was told of before is
-/// left out. Returns how many deliveries were made.
-pub(crate) async fn backfill(
-    db: &Db,
-    postback: &Postback,
-    since: Timestamp,
-    bar: &ProgressBar,
-) -> Result<u64, Broken> {
-    let (mut done, mut position) = (0, delivery::backfill_from(since));
-    loop {
-        let own = postback.clone();
-        let step =
-            db.write(move |tx| delivery::backfill(tx, clock::ambient(), &own, position, AT_ONCE)).await;
-        let (made, next) = step.map_err(|error| Broken { done, reached: position.0, error })?;
-        done += made;
-        bar.set_message(deliveries(done));
-        match next {
-            Some(next) => position = next,
-            None => return Ok(done),
-        }
-    }
-}
-
-/// Sends the deliveries of a postback in a state made since a time again, a few at once. Returns how many.
-async fn replay(
-    db: &Db,
-    postback: &Postback,
-    state: DeliveryState,
-    since: Timestamp,
-    bar: &ProgressBar,
-) -> Result<u64, Broken> {
-    let due = clock::ambient().now();
-    let (mut done, mut position) = (0, delivery::replay_from(since));
-    loop {
-        let own = postback.clone();
-        let step = db.write(move |tx| delivery::replay(tx, &own, state, position, due, AT_ONCE)).await;
-        let (sent, next) = step.map_err(|error| Broken { done, reached: position.0, error })?;
-        done += sent;
-        bar.set_message(deliveries(done));
-        match next {
-            Some(next) => position = next,
-            None => return Ok(done),
-        }
-    }
+/// What to do about a run that broke off; `what` is what became of the deliveries before.
+fn failure(broken: Broken, effective: &Effective, what: &str) -> Failure {
+    let Broken { done, reached, error } = broken;
+    wire::database_failure(error, &effective.target)
+        .next(format!("{done} deliveries {what}; go on with --since {reached}"))
 }
 
 /// Where the commands look things up by their names.

@@ -1,18 +1,14 @@
 //! `pitlane why ID`: the whole story of a click, in order of time, from the record alone.
 //!
-//! An id leads to clicks ([`find`]), a click to everything that is stored about it ([`story`]), and that is
-//! told as a timeline ([`timeline`]) or as JSON.
+//! [`store::story`] finds it; here it is told as a timeline ([`timeline`]) or as JSON.
 
-mod find;
-mod story;
 mod timeline;
 
 use domain::id::{ClickId, NetworkId};
 use serde::Serialize;
+use store::story::{self, Brief, Found, Kind, LISTED, Story, Whose};
 use store::{Db, Tx, retention};
 
-use self::find::{Brief, Found, Kind};
-use self::story::Story;
 use crate::cli::{Place, say};
 use crate::config::Effective;
 use crate::failure::Failure;
@@ -114,13 +110,14 @@ impl Command {
 /// Everything in one snapshot of the record.
 fn answer(tx: &mut Tx<'_>, asked: &str, network: Option<NetworkId>) -> Result<Answer, store::Error> {
     let catalog = store::catalog::load(tx)?;
-    let Found { kinds, clicks, more, request } = find::find(tx, &catalog, asked, network)?;
+    let Found { kinds, clicks, more, request } =
+        story::find(tx, &catalog, asked, network.map_or(Whose::All, Whose::Network))?;
     let story = match (clicks.as_slice(), request) {
         ([only], _) => Some(story::of_click(tx, &catalog, only)?),
         ([], Some(request)) => Some(story::without_click(tx, request)?),
         _ => None,
     };
-    let briefs = clicks.iter().take(find::LISTED).map(|click| find::brief(tx, &catalog, click));
+    let briefs = clicks.iter().take(LISTED).map(|click| story::brief(tx, &catalog, click));
     Ok(Answer {
         asked: asked.to_owned(),
         network: None,

@@ -249,6 +249,7 @@ fn web_settings(effective: &Effective) -> web::Settings {
     let min_free_bytes = effective.settings.min_free_disk_mib.get() * MIB;
     web::Settings {
         proxies: effective.settings.trusted_proxies.0.clone(),
+        public_url: effective.settings.public_url.get().map(str::to_owned),
         repeat_window_s: repeat_window_s(effective.settings.repeat_window_minutes.get()),
         min_free_bytes: if folder.is_some() { min_free_bytes } else { 0 },
         ..web::Settings::new(move || folder.as_deref().map_or(Ok(u64::MAX), free_bytes))

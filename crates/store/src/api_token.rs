@@ -8,7 +8,8 @@ use domain::time::Timestamp;
 
 use crate::{Error, Row, Statement, Tx};
 
-pub(crate) const ALL: &[&Statement] = &[&INSERT, &LIVE, &OF_NETWORK, &REVOKE, &USED];
+pub(crate) const ALL: &[&Statement] =
+    &[&INSERT, &LIVE, &OF_NETWORK, &OF_PARTNER, &REVOKE, &REVOKE_OWN, &USED];
 
 static INSERT: Statement = Statement::new(
     "api_token.insert",
@@ -27,6 +28,20 @@ static OF_NETWORK: Statement = Statement::new(
     "api_token.of_network",
     "select network_id, shown, name, scope, partner_id, created_ms, used_day_ms, revoked_ms
      from api_token where network_id = ?1 order by created_ms, shown limit ?2",
+);
+
+/// Those that work first; of those that do not, the last ones.
+static OF_PARTNER: Statement = Statement::new(
+    "api_token.of_partner",
+    "select network_id, shown, name, scope, partner_id, created_ms, used_day_ms, revoked_ms
+     from api_token where network_id = ?1 and partner_id = ?2
+     order by case when revoked_ms is null then 0 else 1 end, created_ms desc, shown limit ?3",
+);
+
+static REVOKE_OWN: Statement = Statement::new(
+    "api_token.revoke_own",
+    "update api_token set revoked_ms = ?4
+     where network_id = ?1 and partner_id = ?2 and shown = ?3 and revoked_ms is null",
 );
 
 static REVOKE: Statement = Statement::new(
@@ -63,6 +78,27 @@ pub fn live(tx: &mut Tx<'_>, hash: SecretHash) -> Result<Option<ApiToken>, Error
 /// The tokens of a network, revoked ones too, oldest first, at most [`MAX_LISTED`].
 pub fn of_network(tx: &mut Tx<'_>, network: NetworkId) -> Result<Vec<ApiToken>, Error> {
     tx.query(&OF_NETWORK, &[network.uuid().into(), MAX_LISTED.into()])?.iter().map(read).collect()
+}
+
+/// The most tokens that are listed of a partner, and the most of its that work at once.
+pub const MAX_OF_PARTNER: i64 = 100;
+
+/// A partner's tokens, those that work first, at most [`MAX_OF_PARTNER`].
+pub fn of_partner(tx: &mut Tx<'_>, network: NetworkId, partner: PartnerId) -> Result<Vec<ApiToken>, Error> {
+    let params = [network.uuid().into(), partner.uuid().into(), MAX_OF_PARTNER.into()];
+    tx.query(&OF_PARTNER, &params)?.iter().map(read).collect()
+}
+
+/// Revokes one of a partner's tokens by its first characters. `false` when the partner has no such live one.
+pub fn revoke_own(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    partner: PartnerId,
+    shown: &str,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let params = [network.uuid().into(), partner.uuid().into(), shown.into(), now.ms().into()];
+    Ok(tx.execute(&REVOKE_OWN, &params)? == 1)
 }
 
 /// Revokes a token by its first characters. `false` when the network has no such live one.

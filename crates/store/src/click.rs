@@ -1,6 +1,7 @@
 //! Clicks: the log that every hit on a link is appended to, and the look-ups by its ids.
 
 pub(crate) mod key;
+pub mod list;
 
 use domain::click::{Click, Marks, Verdict};
 use domain::id::{ClickId, LinkId};

@@ -1,5 +1,7 @@
 //! Conversions: recorded once, changed with a history.
 
+pub mod list;
+
 use domain::conversion::{Change, Conversion, Existing, Reason, Status, Wait};
 use domain::id::{ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
 use domain::link::Link;

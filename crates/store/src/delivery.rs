@@ -13,11 +13,16 @@ use uuid::Uuid;
 
 use crate::{Error, Row, Statement, Tx, Value, conversion, partner, postback};
 
+pub mod log;
+mod run;
 mod shown;
+pub mod trial;
 
+pub use run::{Broken, Run, backfill_all, replay_all};
 pub use shown::{Listed, Shown, by_conversion, find, of_partner};
 
 pub(crate) const SHOWN: &[&Statement] = shown::ALL;
+pub(crate) const LOGGED: &[&Statement] = log::ALL;
 
 pub(crate) const ALL: &[&Statement] = &[
     &INSERT,
@@ -25,6 +30,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &CLAIM,
     &NEWS,
     &FINISH,
+    &LOCK,
     &LOG_ATTEMPT,
     &BURY,
     &AGAIN,
@@ -71,7 +77,8 @@ static CLAIM: Statement = Statement::new(
 
 static NEWS: Statement = Statement::new(
     "delivery.news",
-    "select c.*, k.facts as facts, o.name as offer_name, h.at_ms as told_ms
+    "select c.*, k.facts as facts, o.name as offer_name, h.at_ms as told_ms,
+         coalesce(k.pub_member_id, '') as click_member, coalesce(k.pub_click_id, '') as click_name
      from conversion c
      join conversion_change h on h.conversion_id = c.conversion_id and h.version = ?2
      join click k on k.click_id = c.click_id
@@ -87,11 +94,19 @@ static FINISH: Statement = Statement::new(
      where delivery_id = ?4 and state = 'pending' and lease_until_ms = ?5",
 );
 
+static LOCK: Statement =
+    Statement::new("delivery.lock", "select delivery_id from delivery where delivery_id = ?1 {for_update}");
+
+/// Only how it ended, when the click was erased after the delivery was claimed: what was sent tells who it was.
 static LOG_ATTEMPT: Statement = Statement::new(
     "delivery.log_attempt",
     "insert into delivery_attempt (delivery_id, attempt, network_id, started_ms, elapsed_ms, method, url, body,
          result, http_status, answer)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+     select ?1, ?2, ?3, ?4, ?5, ?6, case when same = 1 then ?7 else '' end, case when same = 1 then ?8 else '' end,
+         ?9, ?10, case when same = 1 then ?11 else '' end
+     from (select count(*) as same from click
+           where click_id = ?12 and coalesce(pub_member_id, '') = ?13 and coalesce(pub_click_id, '') = ?14) erased
+     where true
      on conflict do nothing",
 );
 
@@ -123,13 +138,14 @@ static AGAIN_FOR_POSTBACK: Statement = Statement::new(
      returning created_ms, delivery_id",
 );
 
-/// Conversions of a partner behind a position, for filling in a postback that was added late.
+/// Conversions of a partner behind a position, for filling in a postback that was added late. Locked: who erases one of
+/// them knows its deliveries, or they are claimed afterwards.
 static BACKFILL: Statement = Statement::new(
     "delivery.backfill",
     "select * from conversion
      where network_id = ?1 and partner_id = ?2 and test = 0
          and (received_ms > ?3 or (received_ms = ?3 and conversion_id > ?4))
-     order by received_ms, conversion_id limit ?5",
+     order by received_ms, conversion_id limit ?5 {for_update}",
 );
 
 static WAITING: Statement = Statement::new(
@@ -151,6 +167,8 @@ pub struct Claimed {
     pub lease: Timestamp,
     /// What to tell.
     pub news: News,
+    /// The partner's ids of the member and the click, as the click had them then: erasing it changes one of them.
+    pub click_names: [String; 2],
 }
 
 /// The deliveries of one postback that a worker holds.
@@ -215,12 +233,13 @@ fn insert(
     conversion: &Conversion,
     postback: PostbackId,
     origin: Origin,
-) -> Result<bool, Error> {
+) -> Result<Option<DeliveryId>, Error> {
     let now = ambient.now();
+    let id = ambient.new_id(now);
     let inserted = tx.execute(
         &INSERT,
         &[
-            ambient.new_id(now).into(),
+            id.into(),
             conversion.network.uuid().into(),
             conversion.partner.uuid().into(),
             postback.uuid().into(),
@@ -232,7 +251,7 @@ fn insert(
             now.ms().into(),
         ],
     )?;
-    Ok(inserted == 1)
+    Ok((inserted == 1).then_some(DeliveryId(id)))
 }
 
 /// The postbacks that have something due, at most `limit`.
@@ -268,6 +287,7 @@ fn claimed(tx: &mut Tx<'_>, row: &Row, lease: Timestamp) -> Result<Claimed, Erro
         attempt_ever: row.int("attempts_ever")? + 1,
         lease,
         news: news(&found, told)?,
+        click_names: [found.text("click_member")?, found.text("click_name")?],
     })
 }
 
@@ -295,7 +315,8 @@ fn news(row: &Row, told: Status) -> Result<News, Error> {
 }
 
 /// Writes down an attempt and what becomes of the delivery. `false` when the lease had run out and somebody
-/// else may hold it now: then only the attempt is kept.
+/// else may hold it now: then only the attempt is kept. Nothing of what was sent is kept when the click was erased
+/// meanwhile.
 pub fn finish(
     tx: &mut Tx<'_>,
     network: NetworkId,
@@ -316,6 +337,12 @@ pub fn finish(
         claimed.lease.ms().into(),
     ];
     let held = tx.execute(&FINISH, &params)? == 1;
+    if !held {
+        // Either way the row is locked before the click is looked at. Erasing locks it before it clears attempts, so
+        // it finds this one, or this one finds the click erased.
+        tx.query(&LOCK, &[claimed.id.uuid().into()])?;
+    }
+    let [member, click] = &claimed.click_names;
     tx.execute(
         &LOG_ATTEMPT,
         &[
@@ -330,6 +357,9 @@ pub fn finish(
             attempt.result.as_str().into(),
             attempt.http_status.into(),
             attempt.answer.as_str().into(),
+            claimed.news.click.uuid().into(),
+            member.as_str().into(),
+            click.as_str().into(),
         ],
     )?;
     Ok(held)
@@ -419,7 +449,7 @@ pub fn backfill(
         let wanted = conversion.winner.is_none()
             && postback.scope.holds(conversion.offer, conversion.event)
             && postback.wanted.wants(conversion.status, 0);
-        if wanted && insert(tx, ambient, &conversion, postback.id, Origin::Backfill)? {
+        if wanted && insert(tx, ambient, &conversion, postback.id, Origin::Backfill)?.is_some() {
             made += 1;
         }
     }

@@ -3,15 +3,20 @@
 //! The member id becomes a pseudonym ([`domain::erase`]) wherever it stood. A member who comes back is recorded under
 //! the same pseudonym, so the place that was taken before is still taken: that rule stays the unique index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use domain::ambient::Ambient;
+use domain::catalog::Catalog;
+use domain::conversion::{Change, Conversion, Reason, Status};
 use domain::erase::Key;
-use domain::id::{ClickId, ConversionId, NetworkId, PartnerId};
+use domain::id::{ClickId, NetworkId, PartnerId};
 use domain::link::Link;
 use serde_json::{Map, Value as Json};
 
-use crate::{Error, Row, Statement, Tx, Value, catalog};
+use crate::click::key::Which;
+use crate::error::Mistake;
+use crate::{Error, Row, Statement, Tx, Value, catalog, click, conversion, delivery, tally};
 
 pub(crate) const ALL: &[&Statement] = &[
     &KEYS,
@@ -19,12 +24,16 @@ pub(crate) const ALL: &[&Statement] = &[
     &ADD_KEY,
     &IS_ERASED,
     &ADD_MEMBER,
-    &CLICKS,
-    &COUNT,
+    &CLICK,
+    &LOCKED_CLICK,
+    &REQUESTS,
+    &ATTEMPTS,
     &BLANK_CLICK,
     &BY_CLICK,
     &BY_MEMBER,
+    &LOST,
     &BLANK_CONVERSION,
+    &DELIVERIES,
     &BLANK_NOTES,
     &BLANK_REQUESTS,
     &BLANK_ATTEMPTS,
@@ -51,30 +60,29 @@ static ADD_MEMBER: Statement = Statement::new(
      on conflict do nothing",
 );
 
-/// Also by the click id: a partner without member ids passes its click id for both. Locked, so that the postbacks
-/// about them that are under way end first.
-static CLICKS: Statement = Statement::new(
-    "erase.clicks",
+/// Also by the click id: a partner without member ids passes its click id for both.
+static CLICK: Statement = Statement::new(
+    "erase.click",
     "select click_id, facts from click
-     where (pub_member_id = ?1 or pub_click_id = ?1)
-         and link_id in (select link_id from link where network_id = ?2 and partner_id = ?3)
-     order by click_id limit ?4 {for_update}",
+     where click_id = ?1 and (pub_member_id = ?2 or pub_click_id = ?2)
+         and link_id in (select link_id from link where network_id = ?3 and partner_id = ?4)",
 );
 
-static COUNT: Statement = Statement::new(
-    "erase.count",
-    "with own (click_id) as (
-         select click_id from click
-         where (pub_member_id = ?1 or pub_click_id = ?1)
-             and link_id in (select link_id from link where network_id = ?2 and partner_id = ?3)),
-     made (conversion_id) as (
-         select conversion_id from conversion
-         where click_id in (select click_id from own)
-             or (network_id = ?2 and partner_id = ?3 and pub_member_id = ?1))
-     select (select count(*) from own) as clicks, (select count(*) from made) as conversions,
-         (select count(*) from inbound where click_id in (select click_id from own)) as requests,
-         (select count(*) from delivery_attempt where delivery_id in (
-             select delivery_id from delivery where conversion_id in (select conversion_id from made))) as attempts",
+/// The same, locked, so that the postbacks about it that are under way end first.
+static LOCKED_CLICK: Statement = Statement::new(
+    "erase.locked_click",
+    "select click_id, facts from click
+     where click_id = ?1 and (pub_member_id = ?2 or pub_click_id = ?2)
+         and link_id in (select link_id from link where network_id = ?3 and partner_id = ?4) {for_update}",
+);
+
+static REQUESTS: Statement =
+    Statement::new("erase.requests", "select count(*) as found from inbound where click_id = ?1");
+
+static ATTEMPTS: Statement = Statement::new(
+    "erase.attempts",
+    "select count(*) as found from delivery_attempt
+     where delivery_id in (select delivery_id from delivery where conversion_id = ?1)",
 );
 
 static BLANK_CLICK: Statement = Statement::new(
@@ -84,28 +92,33 @@ static BLANK_CLICK: Statement = Statement::new(
      where click_id = ?1",
 );
 
-static BY_CLICK: Statement =
-    Statement::new("erase.by_click", "select conversion_id from conversion where click_id = ?1 limit 1000");
+/// Locked like [`BY_MEMBER`]: what makes deliveries of them meanwhile waits, or has made them already.
+static BY_CLICK: Statement = Statement::new(
+    "erase.by_click",
+    "select * from conversion where click_id = ?1 order by conversion_id limit 1000 {for_update}",
+);
 
 static BY_MEMBER: Statement = Statement::new(
     "erase.by_member",
-    "select conversion_id from conversion
-     where network_id = ?2 and partner_id = ?3 and pub_member_id = ?1 order by conversion_id limit ?4",
+    "select * from conversion
+     where network_id = ?2 and partner_id = ?3 and pub_member_id = ?1 order by conversion_id limit ?4 {for_update}",
 );
 
-/// Should the member have come back and been recorded under the pseudonym meanwhile, one of the two keeps the place.
+static LOST: Statement =
+    Statement::new("erase.lost", "update conversion set winner_id = ?2 where conversion_id = ?1");
+
 static BLANK_CONVERSION: Statement = Statement::new(
     "erase.blank_conversion",
     "update conversion set address = '', kept = '{}',
          pub_member_id = case when pub_member_id = ?2 then ?3 else pub_member_id end,
-         pub_click_id = case when pub_click_id = ?2 then ?3 else pub_click_id end,
-         holds_place = case when holds_place = 1 and exists (
-             select 1 from conversion h
-             where h.network_id = conversion.network_id and h.offer_id = conversion.offer_id
-                 and h.event_id = conversion.event_id and h.partner_id = conversion.partner_id
-                 and h.pub_member_id = ?3 and h.holds_place = 1 and h.conversion_id <> conversion.conversion_id)
-             then 0 else holds_place end
+         pub_click_id = case when pub_click_id = ?2 then ?3 else pub_click_id end
      where conversion_id = ?1",
+);
+
+/// Locked before the attempts are cleared: an attempt under way is written before that, or finds the click erased.
+static DELIVERIES: Statement = Statement::new(
+    "erase.deliveries",
+    "select delivery_id from delivery where conversion_id = ?1 order by delivery_id {for_update}",
 );
 
 static BLANK_NOTES: Statement = Statement::new(
@@ -127,9 +140,10 @@ static BLANK_ATTEMPTS: Statement = Statement::new(
 
 /// Clicks or conversions of one step.
 const STEP: i64 = 50;
+const CLICKS_AT_ONCE: usize = 50;
 
 /// Clicks that are locked at the beginning: more than a person makes at once.
-const LOCKED: i64 = 1_000;
+const LOCKED: usize = 1_000;
 
 /// Facts of a click that reports count by and that tell nobody who it was.
 const KEPT: &[&str] = &["cc", "rg", "dv", "os", "br"];
@@ -174,24 +188,60 @@ impl Erased {
     }
 }
 
+/// The member's clicks that are not erased, oldest first, at most `limit`.
+fn clicks(
+    tx: &mut Tx<'_>,
+    member: &Member,
+    limit: usize,
+    statement: &'static Statement,
+) -> Result<Vec<Row>, Error> {
+    let mut ids = click::key::find(tx, Which::MemberId, &member.id, i64::MAX)?;
+    ids.extend(click::key::find(tx, Which::ClickId, &member.id, i64::MAX)?);
+    ids.sort_unstable();
+    ids.dedup();
+    let mut own = Vec::new();
+    for id in ids {
+        let [member, network, partner, _] = member.params(0);
+        own.extend(tx.query_one(statement, &[id.uuid().into(), member, network, partner])?);
+        if own.len() >= limit {
+            break;
+        }
+    }
+    Ok(own)
+}
+
 /// How much there is of a member now.
 pub fn count(tx: &mut Tx<'_>, member: &Member) -> Result<Erased, Error> {
-    let [id, network, partner, _] = member.params(0);
-    let Some(row) = tx.query_one(&COUNT, &[id, network, partner])? else { return Ok(Erased::default()) };
-    let count = |name| row.int(name).map(|count| u64::try_from(count).unwrap_or(0));
-    Ok(Erased {
-        clicks: count("clicks")?,
-        conversions: count("conversions")?,
-        requests: count("requests")?,
-        attempts: count("attempts")?,
-    })
+    let mut erased = Erased::default();
+    let mut made = BTreeSet::new();
+    for click in clicks(tx, member, usize::MAX, &CLICK)? {
+        let id: Value = click.uuid("click_id")?.into();
+        erased.clicks += 1;
+        erased.requests += number(tx, &REQUESTS, id.clone())?;
+        for row in tx.query(&BY_CLICK, &[id])? {
+            made.insert(row.uuid("conversion_id")?);
+        }
+    }
+    for row in tx.query(&BY_MEMBER, &member.params(i64::MAX))? {
+        made.insert(row.uuid("conversion_id")?);
+    }
+    erased.conversions = made.len() as u64;
+    for id in made {
+        erased.attempts += number(tx, &ATTEMPTS, id.into())?;
+    }
+    Ok(erased)
+}
+
+fn number(tx: &mut Tx<'_>, statement: &'static Statement, id: Value) -> Result<u64, Error> {
+    let row = tx.query_one(statement, &[id])?;
+    Ok(row.map_or(Ok(0), |row| row.int("found"))?.try_into().unwrap_or(0))
 }
 
 /// Makes a member one that is erased: from the end of this transaction on, what comes of it is recorded under the
 /// pseudonym, which this returns. Repeating it changes nothing.
 pub fn begin(tx: &mut Tx<'_>, ambient: Ambient, member: &Member) -> Result<String, Error> {
     // Postbacks that began before this one was known hold the lock of their click.
-    tx.query(&CLICKS, &member.params(LOCKED))?;
+    clicks(tx, member, LOCKED, &LOCKED_CLICK)?;
     let fresh = ambient.random_bytes().to_vec();
     if tx.execute(&ADD_KEY, &[member.network.uuid().into(), fresh.into()])? == 1 {
         catalog::touch(tx)?;
@@ -209,12 +259,25 @@ pub fn begin(tx: &mut Tx<'_>, ambient: Ambient, member: &Member) -> Result<Strin
 }
 
 /// Erases the next clicks and conversions of a member after [`begin`]; nothing left when it returns only zeros.
-pub fn step(tx: &mut Tx<'_>, member: &Member, pseudonym: &str) -> Result<Erased, Error> {
+///
+/// Should the member's place have been taken under the pseudonym and under the member id in the moment of [`begin`],
+/// the first one keeps it and the later one is rejected. [`Error::Conflict`] means that it is being taken right now:
+/// run the step again.
+pub fn step(
+    tx: &mut Tx<'_>,
+    catalog: &Catalog,
+    ambient: Ambient,
+    member: &Member,
+    pseudonym: &str,
+) -> Result<Erased, Error> {
+    let erasing = Erasing { catalog, ambient, member, pseudonym };
     let mut done = Erased::default();
-    for row in tx.query(&CLICKS, &member.params(STEP))? {
-        let id = ClickId(row.uuid("click_id")?);
+    let own = clicks(tx, member, CLICKS_AT_ONCE, &LOCKED_CLICK)?;
+    let ids = own.iter().map(|row| row.uuid("click_id").map(ClickId)).collect::<Result<Vec<_>, _>>()?;
+    click::key::forget(tx, &member.id, &ids)?;
+    for (row, id) in own.iter().zip(ids) {
         for made in tx.query(&BY_CLICK, &[id.uuid().into()])? {
-            conversion(tx, member, pseudonym, &made, &mut done)?;
+            erasing.conversion(tx, &made, &mut done)?;
         }
         done.requests += tx.execute(&BLANK_REQUESTS, &[id.uuid().into()])?;
         let facts = only(&row.text("facts")?, KEPT)?;
@@ -224,24 +287,52 @@ pub fn step(tx: &mut Tx<'_>, member: &Member, pseudonym: &str) -> Result<Erased,
     }
     // Whatever has lost its click.
     for made in tx.query(&BY_MEMBER, &member.params(STEP))? {
-        conversion(tx, member, pseudonym, &made, &mut done)?;
+        erasing.conversion(tx, &made, &mut done)?;
     }
     Ok(done)
 }
 
-fn conversion(
-    tx: &mut Tx<'_>,
-    member: &Member,
-    pseudonym: &str,
-    row: &Row,
-    done: &mut Erased,
-) -> Result<(), Error> {
-    let id: Value = ConversionId(row.uuid("conversion_id")?).uuid().into();
-    done.attempts += tx.execute(&BLANK_ATTEMPTS, std::slice::from_ref(&id))?;
-    tx.execute(&BLANK_NOTES, std::slice::from_ref(&id))?;
-    let params = [id, member.id.as_str().into(), pseudonym.into()];
-    done.conversions += tx.execute(&BLANK_CONVERSION, &params)?;
-    Ok(())
+/// What a step works with.
+struct Erasing<'a> {
+    catalog: &'a Catalog,
+    ambient: Ambient,
+    member: &'a Member,
+    pseudonym: &'a str,
+}
+
+impl Erasing<'_> {
+    fn conversion(&self, tx: &mut Tx<'_>, row: &Row, done: &mut Erased) -> Result<(), Error> {
+        let own = conversion::read(row)?;
+        if own.holds_place && own.pub_member_id == self.member.id {
+            self.leave_one_place(tx, &own)?;
+        }
+        let id: Value = own.id.uuid().into();
+        tx.query(&DELIVERIES, std::slice::from_ref(&id))?;
+        done.attempts += tx.execute(&BLANK_ATTEMPTS, std::slice::from_ref(&id))?;
+        tx.execute(&BLANK_NOTES, std::slice::from_ref(&id))?;
+        let params = [id, self.member.id.as_str().into(), self.pseudonym.into()];
+        done.conversions += tx.execute(&BLANK_CONVERSION, &params)?;
+        Ok(())
+    }
+
+    /// Rejects the later one of a conversion that holds the place under the member id and another that holds it under
+    /// the pseudonym, if there is one.
+    fn leave_one_place(&self, tx: &mut Tx<'_>, own: &Conversion) -> Result<(), Error> {
+        let place = (own.offer, own.event, own.partner);
+        let Some(other) = conversion::holder(tx, own.network, place, self.pseudonym)? else { return Ok(()) };
+        let Some(other) = conversion::find(tx, other)? else { return Ok(()) };
+        let own_first = (own.received, own.id) < (other.received, other.id);
+        let (first, later) = if own_first { (own, &other) } else { (&other, own) };
+        let Some(offer) = self.catalog.offers.get(&own.offer) else { return Err(Error::Stale) };
+        let reason = Some(Reason::MemberAlreadyCompleted);
+        let change = Change { to: Status::Rejected, reason, waits: None };
+        let rejected = conversion::update(tx, &later.existing(), change, self.ambient.now(), "erase")?;
+        let Some(rejected) = rejected else { return Err(Error::Contended(Arc::new(Mistake::Overtaken))) };
+        tally::changed(tx, offer, later.status, &rejected)?;
+        // The partner was told of both, so it hears of this one once more: only then it has lost to the first.
+        delivery::enqueue(tx, self.ambient, &rejected)?;
+        tx.execute(&LOST, &[later.id.uuid().into(), first.id.uuid().into()]).map(drop)
+    }
 }
 
 /// A JSON object with only these fields.

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::click::Verdict;
+use domain::health::{Health, Judged, Newest, Quarter};
 use domain::id::{ClickId, LinkId};
 use domain::report::{Clicks, QUARTER_MS};
-use domain::time::Timestamp;
+use domain::sketch::{Seen, member_hash};
+use domain::time::{SECOND_MS, Timestamp};
 use uuid::Uuid;
 
 use crate::{Error, Row, Statement, Tx, Value};
 
-pub(crate) const ALL: &[&Statement] = &[&COUNTS, &NEWEST, &OF_VERDICT, &FIRST];
+pub(crate) const ALL: &[&Statement] = &[&COUNTS, &NEWEST, &OF_VERDICT, &FIRST, &OF_LINKS, &MEMBERS];
 
 static COUNTS: Statement = Statement::new(
     "health.counts",
@@ -43,6 +45,24 @@ static FIRST: Statement = Statement::new(
      order by click_id limit 1",
 );
 
+/// Ten links at once: a partner has many, and most of them have no row here.
+static OF_LINKS: Statement = Statement::new(
+    "health.of_links",
+    "select link_id, verdict, min(start_ms) as first_ms, max(start_ms) as last_ms,
+         cast(sum(hits) as bigint) as hits, cast(sum(counted) as bigint) as counted,
+         cast(sum(unique_clicks) as bigint) as unique_clicks, cast(sum(sent_on) as bigint) as sent_on,
+         cast(sum(bots) as bigint) as bots, cast(sum(prefetches) as bigint) as prefetches
+     from click_count
+     where link_id in (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) and start_ms >= ?11 and start_ms < ?12
+     group by link_id, verdict order by link_id, verdict",
+);
+
+static MEMBERS: Statement = Statement::new(
+    "health.members",
+    "select pub_member_id from click
+     where click_id >= ?1 and click_id < ?2 and link_id = ?3 and pub_member_id is not null limit ?4",
+);
+
 /// How far back health can be asked for, in days.
 pub const MAX_DAYS: i64 = 90;
 /// Newest clicks that are looked at one by one.
@@ -53,60 +73,10 @@ const NEWEST_QUARTERS: usize = 500;
 const TOP: usize = 5;
 /// Clicks that are named of each verdict.
 const EXAMPLES: i64 = 3;
-
-/// A link's clicks from one moment until before another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// By verdict, in the order of the contract.
-    pub verdicts: Vec<Judged>,
-    /// By quarter and verdict, oldest first.
-    pub quarters: Vec<Quarter>,
-    /// The newest clicks.
-    pub newest: Newest,
-}
-
-/// The clicks of one verdict.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// How many.
-    pub clicks: Clicks,
-    /// The first of them.
-    pub first: Timestamp,
-    /// The last of them.
-    pub last: Timestamp,
-    /// The newest of them; none when they are no longer kept.
-    pub examples: Vec<ClickId>,
-}
-
-/// The clicks of one verdict in one quarter of an hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quarter {
-    /// Its first moment.
-    pub start: Timestamp,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// How many.
-    pub clicks: Clicks,
-}
-
-/// What the newest clicks carry: exact, of so many clicks.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Newest {
-    /// How many were looked at.
-    pub clicks: usize,
-    /// How many different member ids they carry.
-    pub members: usize,
-    /// How many different click ids.
-    pub click_ids: usize,
-    /// On how many both ids are the same: the partner has no member ids.
-    pub same: usize,
-    /// The most frequent member ids, with how many clicks carry them.
-    pub top_members: Vec<(String, usize)>,
-    /// The most frequent click ids.
-    pub top_click_ids: Vec<(String, usize)>,
-}
+/// Links that are looked at in one statement.
+const AT_ONCE: usize = 10;
+/// Clicks of one second among which a member id is looked for.
+const IN_A_SECOND: i64 = 2_000;
 
 /// The health of a link in a range of at most [`MAX_DAYS`] days.
 pub fn of_link(tx: &mut Tx<'_>, link: LinkId, from: Timestamp, until: Timestamp) -> Result<Health, Error> {
@@ -122,14 +92,67 @@ pub fn of_link(tx: &mut Tx<'_>, link: LinkId, from: Timestamp, until: Timestamp)
     Ok(Health { verdicts, quarters, newest })
 }
 
+/// The health of several links at the speed of a page: verdicts by whole quarters of an hour, without examples, and the
+/// newest clicks as the links' sketches remember them.
+pub fn of_links(
+    tx: &mut Tx<'_>,
+    links: &[(LinkId, Vec<Seen>)],
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<(LinkId, Health)>, Error> {
+    let mut all = Vec::with_capacity(links.len());
+    for some in links.chunks(AT_ONCE) {
+        let mut params: Vec<Value> = some.iter().map(|(link, _)| link.uuid().into()).collect();
+        params.resize(AT_ONCE, Uuid::nil().into());
+        params.extend([from.ms().into(), until.ms().into()]);
+        let mut judged: HashMap<LinkId, Vec<Judged>> = HashMap::new();
+        for row in tx.query(&OF_LINKS, &params)? {
+            judged.entry(LinkId(row.uuid("link_id")?)).or_default().push(in_quarters(&row)?);
+        }
+        for (link, seen) in some {
+            let verdicts = judged.remove(link).unwrap_or_default();
+            let newest = Newest::of(seen, |one| member(tx, *link, one))?;
+            all.push((*link, Health { verdicts, quarters: Vec::new(), newest }));
+        }
+    }
+    Ok(all)
+}
+
+fn in_quarters(row: &Row) -> Result<Judged, Error> {
+    Ok(Judged {
+        verdict: verdict(row)?,
+        clicks: crate::report::clicks(row)?,
+        first: Timestamp::from_ms(row.int("first_ms")?),
+        last: Timestamp::from_ms(row.int("last_ms")?),
+        examples: Vec::new(),
+    })
+}
+
+/// The member id of a click that a sketch remembers; none when the click is no longer kept.
+fn member(tx: &mut Tx<'_>, link: LinkId, seen: Seen) -> Result<Option<String>, Error> {
+    let second = Timestamp::from_ms(i64::from(seen.second) * SECOND_MS);
+    let (from, until) = (id(second), id(second.plus_ms(SECOND_MS)));
+    let params: [Value; 4] = [from.into(), until.into(), link.uuid().into(), IN_A_SECOND.into()];
+    for row in tx.query(&MEMBERS, &params)? {
+        let own = row.text("pub_member_id")?;
+        if member_hash(&own) == seen.member {
+            return Ok(Some(own));
+        }
+    }
+    Ok(None)
+}
+
 fn quarter(row: &Row) -> Result<Quarter, Error> {
-    let number = row.int("verdict")?;
     Ok(Quarter {
         start: Timestamp::from_ms(row.int("start_ms")?),
-        verdict: Verdict::from_number(number)
-            .ok_or_else(|| row.unreadable("verdict", &number.to_string()))?,
+        verdict: verdict(row)?,
         clicks: crate::report::clicks(row)?,
     })
+}
+
+fn verdict(row: &Row) -> Result<Verdict, Error> {
+    let number = row.int("verdict")?;
+    Verdict::from_number(number).ok_or_else(|| row.unreadable("verdict", &number.to_string()))
 }
 
 /// The lowest id of a moment.

@@ -4,6 +4,7 @@
 //! log that many callers make durable with one fsync. SQL is written once ([`Statement`]); only `engine` knows
 //! which database runs it.
 
+pub mod activity;
 pub mod advertiser;
 pub mod api_token;
 pub mod audit;
@@ -28,9 +29,12 @@ pub mod replay;
 pub mod report;
 pub mod retention;
 pub mod ruling;
+pub mod saved_view;
 pub mod schema;
+pub mod session;
 pub mod sketch;
 pub mod standing;
+pub mod story;
 pub mod tally;
 pub mod test_mode;
 pub mod upload;

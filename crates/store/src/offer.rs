@@ -19,52 +19,59 @@ use uuid::Uuid;
 use crate::catalog::{Dangling, PAGE, each_row, unreadable};
 use crate::{Error, Row, Statement, Tx, Value, offer_change};
 
-pub(crate) const ALL: &[&Statement] = &[&EVERY, &EVENTS, &TEXTS, &INSERT, &UPDATE, &PUT_EVENT];
+pub(crate) const ALL: &[&Statement] = &[&EVERY, &EVENTS, &TEXTS, &TEXTS_OF, &INSERT, &UPDATE, &PUT_EVENT];
 
 static EVERY: Statement = Statement::new(
     "offer.all",
     "select offer_id, network_id, advertiser_id, slug, name, status, kind, conversion_kind, currency, destination,
-         fallback_url, launches_ms, expires_ms, attribution_window_ms, rules
+         fallback_url, launches_ms, expires_ms, attribution_window_ms, rules, categories
      from offer where offer_id > ?1 order by offer_id limit ?2",
 );
 
 static EVENTS: Statement = Statement::new(
     "offer.events",
     "select offer_id, event_id, code, name, revenue, payout, reward_points, approval, pending_days, repeats,
-         rules
+         rules, visible
      from offer_event where offer_id >= ?1 and offer_id <= ?2 order by offer_id, display_order, code",
 );
 
 static TEXTS: Statement = Statement::new(
     "offer.texts",
-    "select offer_id, headline, description from offer where offer_id > ?1 order by offer_id limit ?2",
+    "select offer_id, headline, description, terms, creatives from offer
+     where offer_id > ?1 order by offer_id limit ?2",
+);
+
+static TEXTS_OF: Statement = Statement::new(
+    "offer.texts_of",
+    "select headline, description, terms, creatives from offer where network_id = ?1 and offer_id = ?2",
 );
 
 static INSERT: Statement = Statement::new(
     "offer.insert",
     "insert into offer (offer_id, network_id, advertiser_id, slug, name, headline, description, status, kind,
          conversion_kind, currency, destination, fallback_url, launches_ms, expires_ms, attribution_window_ms,
-         rules)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         rules, terms, categories, creatives)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
 );
 
 static UPDATE: Statement = Statement::new(
     "offer.update",
     "update offer set advertiser_id = ?2, name = ?3, headline = ?4, description = ?5, status = ?6,
          conversion_kind = ?7, currency = ?8, destination = ?9, fallback_url = ?10, launches_ms = ?11,
-         expires_ms = ?12, attribution_window_ms = ?13, rules = ?14
+         expires_ms = ?12, attribution_window_ms = ?13, rules = ?14, terms = ?15,
+         categories = ?16, creatives = ?17
      where offer_id = ?1",
 );
 
 static PUT_EVENT: Statement = Statement::new(
     "offer.put_event",
     "insert into offer_event (offer_id, event_id, network_id, code, name, display_order, revenue, payout,
-         reward_points, approval, pending_days, repeats, rules)
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         reward_points, approval, pending_days, repeats, rules, visible)
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
      on conflict (offer_id, event_id) do update set name = excluded.name, display_order = excluded.display_order,
          revenue = excluded.revenue, payout = excluded.payout, reward_points = excluded.reward_points,
          approval = excluded.approval, pending_days = excluded.pending_days, repeats = excluded.repeats,
-         rules = excluded.rules",
+         rules = excluded.rules, visible = excluded.visible",
 );
 
 /// The most events that one offer may have; keeps a page of offers within a query's bound.
@@ -77,6 +84,19 @@ pub struct Texts {
     pub headline: String,
     /// A few lines.
     pub description: String,
+    /// What partners must and must not do.
+    pub terms: String,
+    /// What partners may show.
+    pub creatives: Vec<Creative>,
+}
+
+/// Something that partners may show to advertise an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Creative {
+    /// What it is, for instance `Banner 300×250`.
+    pub name: String,
+    /// Where it is: an http(s) URL.
+    pub url: String,
 }
 
 /// Every offer, with its network and advertiser out of those given.
@@ -109,11 +129,25 @@ pub fn all(
 pub fn texts(tx: &mut Tx<'_>) -> Result<HashMap<OfferId, Texts>, Error> {
     let mut all = HashMap::new();
     each_row(tx, &TEXTS, "offer_id", |row| {
-        let texts = Texts { headline: row.text("headline")?, description: row.text("description")? };
-        all.insert(OfferId(row.uuid("offer_id")?), texts);
+        all.insert(OfferId(row.uuid("offer_id")?), read_texts(row)?);
         Ok(())
     })?;
     Ok(all)
+}
+
+/// The texts of one offer of a network.
+pub fn texts_of(tx: &mut Tx<'_>, network: NetworkId, offer: OfferId) -> Result<Option<Texts>, Error> {
+    let row = tx.query_one(&TEXTS_OF, &[network.uuid().into(), offer.uuid().into()])?;
+    row.map(|row| read_texts(&row)).transpose()
+}
+
+fn read_texts(row: &Row) -> Result<Texts, Error> {
+    Ok(Texts {
+        headline: row.text("headline")?,
+        description: row.text("description")?,
+        terms: row.text("terms")?,
+        creatives: from_json(&row.text("creatives")?)?,
+    })
 }
 
 /// Adds an offer with its events.
@@ -136,6 +170,9 @@ pub fn insert(tx: &mut Tx<'_>, offer: &Offer, texts: &Texts) -> Result<(), Error
         offer.expires.map(Timestamp::ms).into(),
         offer.attribution_window_ms.into(),
         json(&offer.rules)?.into(),
+        texts.terms.as_str().into(),
+        json(&offer.categories)?.into(),
+        json(&texts.creatives)?.into(),
     ];
     tx.execute(&INSERT, &params)?;
     put_events(tx, offer)
@@ -158,6 +195,9 @@ pub fn update(tx: &mut Tx<'_>, offer: &Offer, texts: &Texts) -> Result<(), Error
         offer.expires.map(Timestamp::ms).into(),
         offer.attribution_window_ms.into(),
         json(&offer.rules)?.into(),
+        texts.terms.as_str().into(),
+        json(&offer.categories)?.into(),
+        json(&texts.creatives)?.into(),
     ];
     tx.execute(&UPDATE, &params)?;
     put_events(tx, offer)
@@ -165,9 +205,9 @@ pub fn update(tx: &mut Tx<'_>, offer: &Offer, texts: &Texts) -> Result<(), Error
 
 fn put_events(tx: &mut Tx<'_>, offer: &Offer) -> Result<(), Error> {
     match &offer.results {
-        Results::Single(terms) => put_event(tx, offer, EventId::NONE, ("", ""), 0, terms),
+        Results::Single(terms) => put_event(tx, offer, EventId::NONE, ("", "", true), 0, terms),
         Results::Multi(events) => (0i64..).zip(events).try_for_each(|(order, event)| {
-            put_event(tx, offer, event.id, (&event.code, &event.name), order, &event.terms)
+            put_event(tx, offer, event.id, (&event.code, &event.name, event.visible), order, &event.terms)
         }),
     }
 }
@@ -176,7 +216,7 @@ fn put_event(
     tx: &mut Tx<'_>,
     offer: &Offer,
     event: EventId,
-    (code, name): (&str, &str),
+    (code, name, visible): (&str, &str, bool),
     order: i64,
     terms: &Terms,
 ) -> Result<(), Error> {
@@ -194,6 +234,7 @@ fn put_event(
         terms.pending_days.into(),
         terms.repeats.into(),
         json(&StoredRules { caps: terms.caps.clone(), order: terms.order })?.into(),
+        visible.into(),
     ];
     tx.execute(&PUT_EVENT, &params).map(drop)
 }
@@ -248,6 +289,7 @@ fn read(
             .ok_or_else(|| dangling("advertiser", advertiser))?,
         slug: row.text("slug")?,
         name: row.text("name")?,
+        categories: from_json(&row.text("categories")?)?,
         status: row.code("status")?,
         launches: row.opt_int("launches_ms")?.map(Timestamp::from_ms),
         expires: row.opt_int("expires_ms")?.map(Timestamp::from_ms),
@@ -273,6 +315,7 @@ fn results(row: &Row, events: &[&Row], kind: ConversionKind) -> Result<Results, 
                     code: row.text("code")?,
                     name: row.text("name")?,
                     terms: terms(row, kind)?,
+                    visible: row.flag("visible")?,
                 })
             };
             events.iter().map(event).collect::<Result<_, _>>().map(Results::Multi)

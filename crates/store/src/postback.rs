@@ -7,7 +7,8 @@ use domain::time::Timestamp;
 use crate::catalog::{each_row, unreadable};
 use crate::{Error, Row, Statement, Tx};
 
-pub(crate) const ALL: &[&Statement] = &[&EVERY, &FIND, &MATCHING, &INSERT, &UPDATE, &ENABLE];
+pub(crate) const ALL: &[&Statement] =
+    &[&EVERY, &FIND, &OF_PARTNER, &OWN, &MATCHING, &INSERT, &UPDATE, &ENABLE, &REMOVE];
 
 static EVERY: Statement = Statement::new(
     "postback.all",
@@ -21,6 +22,20 @@ static FIND: Statement = Statement::new(
     "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
          on_rejected, on_change, enabled
      from postback where postback_id = ?1",
+);
+
+static OF_PARTNER: Statement = Statement::new(
+    "postback.of_partner",
+    "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
+         on_rejected, on_change, enabled, coalesce(disabled_reason, '') as disabled_reason, created_ms
+     from postback where network_id = ?1 and partner_id = ?2 order by slug limit ?3",
+);
+
+static OWN: Statement = Statement::new(
+    "postback.own",
+    "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
+         on_rejected, on_change, enabled, coalesce(disabled_reason, '') as disabled_reason, created_ms
+     from postback where postback_id = ?1 and network_id = ?2 and partner_id = ?3",
 );
 
 static MATCHING: Statement = Statement::new(
@@ -52,6 +67,22 @@ static ENABLE: Statement = Statement::new(
     "update postback set enabled = ?2, disabled_reason = ?3 where postback_id = ?1",
 );
 
+static REMOVE: Statement = Statement::new("postback.remove", "delete from postback where postback_id = ?1");
+
+/// The most postbacks of one partner: each of them is told of a conversion in its own request.
+pub const MOST: usize = 100;
+
+/// A setting with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The setting.
+    pub postback: Postback,
+    /// Why it is switched off; empty while it is on.
+    pub disabled_reason: String,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
 /// Every postback setting of every partner.
 pub fn all(tx: &mut Tx<'_>) -> Result<Vec<Postback>, Error> {
     let mut all = Vec::new();
@@ -66,6 +97,24 @@ pub fn all(tx: &mut Tx<'_>) -> Result<Vec<Postback>, Error> {
 pub fn find(tx: &mut Tx<'_>, id: PostbackId) -> Result<Option<Postback>, Error> {
     let row = tx.query_one(&FIND, &[id.uuid().into()])?;
     row.map(|row| read(&row).map_err(|why| unreadable(&FIND, &row, "postback_id", why))).transpose()
+}
+
+/// A partner's settings by slug, at most [`MOST`] and those that a file declared beyond.
+pub fn of_partner(tx: &mut Tx<'_>, network: NetworkId, partner: PartnerId) -> Result<Vec<Kept>, Error> {
+    let most = i64::try_from(2 * MOST).unwrap_or(i64::MAX);
+    let rows = tx.query(&OF_PARTNER, &[network.uuid().into(), partner.uuid().into(), most.into()])?;
+    rows.iter().map(kept).collect()
+}
+
+/// One of a partner's settings; none when the partner has no such.
+pub fn own(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    partner: PartnerId,
+    id: PostbackId,
+) -> Result<Option<Kept>, Error> {
+    let params = [id.uuid().into(), network.uuid().into(), partner.uuid().into()];
+    tx.query_one(&OWN, &params)?.map(|row| kept(&row)).transpose()
 }
 
 /// The partner's settings that are switched on and whose scope holds a conversion of this offer and event.
@@ -131,6 +180,19 @@ pub fn disable(tx: &mut Tx<'_>, id: PostbackId, reason: &str) -> Result<(), Erro
     tx.execute(&ENABLE, &[id.uuid().into(), false.into(), reason.into()]).map(drop)
 }
 
+/// Removes a setting. What still waits for it is given up by whoever would send it.
+pub fn remove(tx: &mut Tx<'_>, id: PostbackId) -> Result<(), Error> {
+    tx.execute(&REMOVE, &[id.uuid().into()]).map(drop)
+}
+
+fn kept(row: &Row) -> Result<Kept, Error> {
+    Ok(Kept {
+        postback: read(row).map_err(|why| unreadable(&OWN, row, "postback_id", why))?,
+        disabled_reason: row.text("disabled_reason")?,
+        created: Timestamp::from_ms(row.int("created_ms")?),
+    })
+}
+
 fn scope_columns(scope: Scope) -> (Option<OfferId>, Option<EventId>) {
     match scope {
         Scope::Global => (None, None),
@@ -139,7 +201,7 @@ fn scope_columns(scope: Scope) -> (Option<OfferId>, Option<EventId>) {
     }
 }
 
-fn read(row: &Row) -> Result<Postback, Error> {
+pub(crate) fn read(row: &Row) -> Result<Postback, Error> {
     let scope = match (row.opt_uuid("offer_id")?, row.opt_uuid("event_id")?) {
         (None, None) => Scope::Global,
         (Some(offer), None) => Scope::Offer(OfferId(offer)),

@@ -2,11 +2,11 @@
 
 use crate::{MigrationText, Statement, health, report};
 use crate::{
-    advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network, offer,
-    partner,
+    activity, advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network,
+    offer, partner,
 };
-use crate::{erase, job, retention};
-use crate::{offer_change, postback, replay, ruling, sketch, tally, test_mode, upload, user};
+use crate::{erase, job, retention, saved_view};
+use crate::{offer_change, postback, replay, ruling, session, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
 pub static MIGRATIONS: &[MigrationText] = &[
@@ -18,21 +18,29 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V6__upload", sql: include_str!("../migrations/V6__upload.sql") },
     MigrationText { name: "V7__api_token", sql: include_str!("../migrations/V7__api_token.sql") },
     MigrationText { name: "V8__sketch", sql: include_str!("../migrations/V8__sketch.sql") },
+    MigrationText { name: "V9__account", sql: include_str!("../migrations/V9__account.sql") },
+    MigrationText { name: "V10__offer_page", sql: include_str!("../migrations/V10__offer_page.sql") },
+    MigrationText { name: "V11__partner_list", sql: include_str!("../migrations/V11__partner_list.sql") },
+    MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
     MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
 pub fn statements() -> Vec<&'static Statement> {
     [
+        activity::ALL,
         advertiser::ALL,
         api_token::ALL,
         audit::ALL,
         catalog::ALL,
         click::ALL,
         click::key::ALL,
+        click::list::ALL,
         conversion::ALL,
+        conversion::list::ALL,
         delivery::ALL,
         delivery::SHOWN,
+        delivery::LOGGED,
         erase::ALL,
         health::ALL,
         inbound::ALL,
@@ -45,6 +53,8 @@ pub fn statements() -> Vec<&'static Statement> {
         postback::ALL,
         retention::ALL,
         ruling::ALL,
+        saved_view::ALL,
+        session::ALL,
         sketch::ALL,
         report::ASKED,
         report::AUDITED,

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+pub use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 

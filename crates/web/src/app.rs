@@ -45,6 +45,9 @@ impl fmt::Debug for App {
 pub struct Settings {
     /// Proxies whose `X-Forwarded-For` is believed. None: the peer is the client.
     pub proxies: Vec<IpNet>,
+    /// Where partners and advertisers reach this server, `{network}` standing for a network's label. None: where
+    /// the request at hand came to.
+    pub public_url: Option<String>,
     /// Within how many seconds a visitor who comes again to a link is not a new one.
     pub repeat_window_s: u32,
     /// Free bytes of the disk that the record is on. May block for a moment: it is called off the async threads.
@@ -60,6 +63,7 @@ impl Settings {
     pub fn new(free_bytes: impl Fn() -> io::Result<u64> + Send + Sync + 'static) -> Self {
         Self {
             proxies: Vec::new(),
+            public_url: None,
             repeat_window_s: 24 * 60 * 60,
             free_bytes: Arc::new(free_bytes),
             min_free_bytes: 256 * 1024 * 1024,
@@ -72,6 +76,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("proxies", &self.proxies)
+            .field("public_url", &self.public_url)
             .field("min_free_bytes", &self.min_free_bytes)
             .field("max_lag_ms", &self.max_lag_ms)
             .finish_non_exhaustive()

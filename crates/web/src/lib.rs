@@ -19,6 +19,8 @@ mod page;
 mod postback;
 mod redirect;
 mod router;
+mod test_click;
 
 pub use app::{App, Settings};
 pub use listen::{Gate, Limits, serve};
+pub use test_click::test_click;

@@ -1,5 +1,6 @@
 //! A dry run: what the server would do with a tracking link and a supposed visitor, and why, recording nothing.
 
+mod draft;
 mod warning;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +21,8 @@ use store::standing::Recorded;
 use url::Url;
 use uuid::Builder;
 use visitor::Lookup;
+
+pub use draft::{Draft, Finding, Weight};
 
 /// Where tracking links live; the link's id follows.
 pub const PATH: &str = "/api/v1/offer-link/redirect/";

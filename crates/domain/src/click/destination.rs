@@ -80,7 +80,7 @@ impl MacroName for DestinationMacro {
 
 impl DestinationMacro {
     /// The sub parameter behind a `pub_sub_n` macro.
-    fn sub(self) -> Option<Param> {
+    pub(super) fn sub(self) -> Option<Param> {
         let n = (self as usize).checked_sub(Self::Sub1 as usize)? + 1;
         Param::sub(n)
     }

@@ -166,8 +166,9 @@ impl Hit<'_> {
 
     /// Where the visitor goes, empty for nowhere, and the mark that says how.
     pub fn destination(&self, decision: &Decision) -> (String, Marks) {
-        let mut url = String::new();
         if decision.sends_on {
+            // Room for a click id and some parameters, so that it seldom has to grow.
+            let mut url = String::with_capacity(self.link.offer.destination.text().len() + 128);
             let destined = Destined {
                 click: self.id,
                 link: self.link,
@@ -185,10 +186,9 @@ impl Hit<'_> {
         if decision.verdict.may_fall_back()
             && let Some(fallback) = self.link.offer.fallback()
         {
-            url.push_str(fallback);
-            return (url, Marks::FELL_BACK);
+            return (fallback.to_owned(), Marks::FELL_BACK);
         }
-        (url, if decision.verdict.sends_on() { Marks::REFUSED } else { Marks::default() })
+        (String::new(), if decision.verdict.sends_on() { Marks::REFUSED } else { Marks::default() })
     }
 }
 

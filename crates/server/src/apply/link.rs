@@ -5,7 +5,6 @@ use std::sync::Arc;
 use domain::id::LinkId;
 use domain::link::{Link, LinkApproval};
 use domain::network::Network;
-use domain::offer::Admission;
 
 use super::declaration::{Declared, Noun};
 use super::fault::Sound;
@@ -48,11 +47,8 @@ pub(crate) fn plan(
     let (offer, partner) = (offer?, partner?);
     let old = planner.stored.links.get(&(offer.id, partner.id));
     // People change it while the network runs; a file that does not name it leaves it.
-    let when_new = match offer.rules.link_approval {
-        Admission::Automatic => LinkApproval::Approved,
-        Admission::OnRequest => LinkApproval::Requested,
-    };
-    let approval = body.approval.or(old.map(|old| old.approval)).unwrap_or(when_new);
+    let when_new = || LinkApproval::of_new(offer.rules.link_approval);
+    let approval = body.approval.or(old.map(|old| old.approval)).unwrap_or_else(when_new);
     let id = old.map_or_else(|| LinkId(planner.new_id()), |old| old.id);
     let before = old.map(|old| fields(old));
     let link = Arc::new(Link { id, offer, partner, approval });

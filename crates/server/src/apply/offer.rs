@@ -9,7 +9,7 @@ use domain::money::Currency;
 use domain::network::Network;
 use domain::offer::{ConversionKind, Event, Offer, OfferKind, OfferStatus, Results, Rules, Terms};
 use domain::time::{DAY_MS, Timestamp};
-use store::offer::{MAX_EVENTS, Texts};
+use store::offer::{Creative, MAX_EVENTS, Texts};
 
 use super::declaration::{Declared, Noun};
 use super::fault::Sound;
@@ -23,6 +23,7 @@ pub(crate) struct Body {
     advertiser: At<String>,
     name: Option<String>,
     texts: Texts,
+    categories: Vec<String>,
     status: Option<OfferStatus>,
     kind: At<OfferKind>,
     conversion_kind: At<ConversionKind>,
@@ -49,9 +50,15 @@ struct DeclaredEvent {
     code: String,
     name: Option<String>,
     terms: Terms,
+    visible: bool,
     /// Where its sequence number stands.
     sequence_at: usize,
 }
+
+/// The most categories of one offer.
+const MAX_CATEGORIES: usize = 20;
+/// The most creatives of one offer.
+const MAX_CREATIVES: usize = 50;
 
 /// How long after a click a conversion counts, when the file does not say.
 const DEFAULT_WINDOW_MS: i64 = 30 * DAY_MS;
@@ -65,8 +72,8 @@ pub(crate) fn read(mut fields: Fields<'_>) -> Sound<Declared<Body>> {
 fn body(fields: &mut Fields<'_>) -> Sound<Body> {
     let advertiser = fields.reference("advertiser", value::slug);
     let name = fields.optional("name", value::name);
-    let headline = fields.optional("headline", value::prose);
-    let description = fields.optional("description", value::prose);
+    let texts = texts(fields);
+    let categories = categories(fields);
     let status = fields.optional("status", value::code);
     let kind = fields.optional("type", value::code);
     let conversion_kind = fields.optional("conversion_type", value::code);
@@ -87,10 +94,8 @@ fn body(fields: &mut Fields<'_>) -> Sound<Body> {
     Ok(Body {
         advertiser: advertiser?,
         name: name?,
-        texts: Texts {
-            headline: headline?.unwrap_or_default(),
-            description: description?.unwrap_or_default(),
-        },
+        texts: texts?,
+        categories: categories?,
         status: status?,
         kind: At { at: fields.at("type"), value: kind? },
         conversion_kind: At { at: fields.at("conversion_type"), value: conversion_kind? },
@@ -104,6 +109,47 @@ fn body(fields: &mut Fields<'_>) -> Sound<Body> {
         results: results?,
         changes: changes?,
     })
+}
+
+/// What it says to people.
+fn texts(fields: &mut Fields<'_>) -> Sound<Texts> {
+    let headline = fields.optional("headline", value::prose);
+    let description = fields.optional("description", value::prose);
+    let terms = fields.optional("terms", value::prose);
+    let creatives = creatives(fields);
+    Ok(Texts {
+        headline: headline?.unwrap_or_default(),
+        description: description?.unwrap_or_default(),
+        terms: terms?.unwrap_or_default(),
+        creatives: creatives?,
+    })
+}
+
+fn creatives(fields: &mut Fields<'_>) -> Sound<Vec<Creative>> {
+    let subject = fields.subject().to_owned();
+    let like = "creatives = [{ name = \"Banner 300×250\", url = \"https://…\" }]";
+    let tables = fields.tables("creatives", like, |number| format!("{subject} creative number {number}"))?;
+    if tables.len() > MAX_CREATIVES {
+        return Err(fields.fault(fields.at("creatives"), format!("has more than {MAX_CREATIVES} creatives")));
+    }
+    let one = |mut table: Fields<'_>| {
+        let (name, url) = (table.required("name", value::name), table.required("url", value::plain_url));
+        table.finish()?;
+        Ok(Creative { name: name?, url: url? })
+    };
+    tables.into_iter().map(one).collect()
+}
+
+fn categories(fields: &mut Fields<'_>) -> Sound<Vec<String>> {
+    let named = fields.list("categories", value::name)?;
+    if named.len() > MAX_CATEGORIES {
+        let why = format!("has more than {MAX_CATEGORIES} categories");
+        return Err(fields.fault(fields.at("categories"), why));
+    }
+    let mut all: Vec<String> = named.into_iter().map(|At { value, .. }| value).collect();
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// Launch and expiry.
@@ -181,9 +227,11 @@ fn one_event(event: &mut Fields<'_>, subject: &str, conversion_kind: ConversionK
     let name = event.optional("name", value::name);
     let terms = terms::read(event, conversion_kind);
     let order = sequence::read(event);
+    let visible = event.optional("visible", value::flag);
     event.finish()?;
     let At { at: sequence_at, value: order } = order?;
-    Ok(DeclaredEvent { code: code?, name: name?, terms: Terms { order, ..terms? }, sequence_at })
+    let (terms, visible) = (Terms { order, ..terms? }, visible?.unwrap_or(true));
+    Ok(DeclaredEvent { code: code?, name: name?, terms, visible, sequence_at })
 }
 
 pub(crate) fn plan(
@@ -214,6 +262,7 @@ pub(crate) fn plan(
         advertiser,
         slug: slug.to_owned(),
         name: body.name.unwrap_or_else(|| slug.to_owned()),
+        categories: body.categories,
         // People change it while the network runs; a file that does not name it leaves it.
         status: body.status.unwrap_or(OfferStatus::Active),
         launches: body.launches,
@@ -309,10 +358,16 @@ fn with_ids(planner: &Planner<'_>, results: Declaring, left: Vec<Event>, old: Op
                 name: event.name.unwrap_or_else(|| event.code.clone()),
                 code: event.code,
                 terms: event.terms,
+                visible: event.visible,
             };
             Results::Multi(events.into_iter().map(event).chain(left).collect())
         }
     }
+}
+
+fn creatives_text(creatives: &[Creative]) -> String {
+    let each = creatives.iter().map(|Creative { name, url }| format!("{name}: {url}"));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// An offer as it is now, and what is planned for it.
@@ -323,6 +378,9 @@ fn fields(offer: &Offer, texts: &Texts, now: Timestamp) -> Vec<Field> {
         Field::new("name", &offer.name),
         Field::maybe("headline", given(&texts.headline)),
         Field::maybe("description", given(&texts.description)),
+        Field::maybe("terms", given(&texts.terms)),
+        Field::maybe("categories", given(&offer.categories.join(", "))),
+        Field::maybe("creatives", given(&creatives_text(&texts.creatives))),
         Field::new("status", offer.status_at(now)),
         Field::new("type", offer.kind()),
         Field::new("conversion_type", offer.conversion_kind),
@@ -345,6 +403,7 @@ fn fields(offer: &Offer, texts: &Texts, now: Timestamp) -> Vec<Field> {
             for event in events {
                 let prefix = format!("event.{}.", event.code);
                 fields.push(Field::new(format!("{prefix}name"), &event.name));
+                fields.push(Field::maybe(format!("{prefix}visible"), (!event.visible).then_some(false)));
                 terms::fields(&mut fields, &prefix, &of_now(event.id, &event.terms), offer.currency);
             }
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::id::{EventId, PostbackId};
+use domain::id::PostbackId;
 use domain::network::Network;
-use domain::offer::{Offer, Results};
-use domain::postback::{Method, Postback, PostbackUrl, Scope, Wanted};
+use domain::offer::Offer;
+use domain::postback::{BadScope, Method, Postback, PostbackUrl, Scope, Wanted};
 
 use super::declaration::{Declared, Noun};
 use super::fault::Sound;
@@ -49,7 +49,7 @@ fn body(fields: &mut Fields<'_>, partner: Sound<At<String>>, slug: Sound<At<Stri
     let enabled = fields.optional("enabled", value::flag);
     let (offer, event) = (offer?, event?);
     if let (None, Some(event)) = (&offer, &event) {
-        return Err(fields.fault(event.at, "event: needs `offer`, because an event belongs to one"));
+        return Err(fields.fault(event.at, format!("event: {}", BadScope::EventAlone)));
     }
     Ok(Body {
         partner: partner?,
@@ -63,8 +63,6 @@ fn body(fields: &mut Fields<'_>, partner: Sound<At<String>>, slug: Sound<At<Stri
     })
 }
 
-const NEWS: [&str; 4] = ["Success", "Pending", "Rejected", "changes"];
-
 fn wanted(fields: &mut Fields<'_>) -> Sound<Wanted> {
     if !fields.has("on") {
         fields.know(&["on"]);
@@ -72,20 +70,11 @@ fn wanted(fields: &mut Fields<'_>) -> Sound<Wanted> {
     }
     let named = fields.list("on", |given| {
         let text = given.as_str().unwrap_or_default();
-        let known = NEWS.into_iter().find(|known| *known == text);
-        known.ok_or_else(|| format!("`{text}` is nothing to be told of; {}", nearest(text, &NEWS)))
+        let known = Wanted::NAMES.into_iter().find(|known| *known == text);
+        known.ok_or_else(|| format!("`{text}` is nothing to be told of; {}", nearest(text, &Wanted::NAMES)))
     })?;
-    if named.is_empty() {
-        let why = "on: is empty; name what the partner is told of, or set enabled = false";
-        return Err(fields.fault(fields.at("on"), why));
-    }
-    let on = |word: &str| named.iter().any(|own| own.value == word);
-    Ok(Wanted {
-        success: on("Success"),
-        pending: on("Pending"),
-        rejected: on("Rejected"),
-        changes: on("changes"),
-    })
+    let wanted = Wanted::of(|word| named.iter().any(|own| own.value == word));
+    wanted.map_err(|nothing| fields.fault(fields.at("on"), format!("on: {nothing}")))
 }
 
 pub(crate) fn plan(
@@ -98,11 +87,11 @@ pub(crate) fn plan(
     let partner = planner.find(&planner.partners, network, &subject, &body.partner);
     let offer = body.offer.map(|offer| planner.find(&planner.offers, network, &subject, &offer)).transpose();
     let (partner, offer) = (partner?, offer?);
-    let scope = match (&offer, &body.event) {
-        (None, _) => Scope::Global,
-        (Some(offer), None) => Scope::Offer(offer.id),
-        (Some(offer), Some(event)) => Scope::Event(offer.id, event_of(planner, &subject, offer, event)?),
-    };
+    let scope = Scope::of(offer.as_deref(), body.event.as_ref().map(|event| event.value.as_str()));
+    let scope = scope.map_err(|bad| {
+        let at = body.event.as_ref().map_or(name.at, |event| event.at);
+        planner.faults.fault(at, format!("{subject}: event: {bad}"))
+    })?;
     let old = planner.stored.postbacks.get(&(partner.id, body.slug.clone()));
     let record = Postback {
         id: old.map_or_else(|| PostbackId(planner.new_id()), |old| old.id),
@@ -130,42 +119,14 @@ pub(crate) fn plan(
     Ok(())
 }
 
-fn event_of(planner: &Planner<'_>, subject: &str, offer: &Offer, event: &At<String>) -> Sound<EventId> {
-    if let Some(found) = offer.event(&event.value) {
-        return Ok(found.id);
-    }
-    let why = match &offer.results {
-        Results::Single(_) => format!("offer \"{}\" is a SingleEvent offer and has no events", offer.slug),
-        Results::Multi(events) => {
-            let codes: Vec<&str> = events.iter().map(|event| event.code.as_str()).collect();
-            let (slug, code) = (&offer.slug, &event.value);
-            format!("offer \"{slug}\" has no event \"{code}\"; its events are: {}", codes.join(", "))
-        }
-    };
-    Err(planner.faults.fault(event.at, format!("{subject}: event: {why}")))
-}
-
 fn fields(postback: &Postback, offer: Option<&Offer>) -> Vec<Field> {
-    let wanted = postback.wanted;
-    let news = [wanted.success, wanted.pending, wanted.rejected, wanted.changes];
-    let on: Vec<&str> = NEWS.into_iter().zip(news).filter(|(_, on)| *on).map(|(name, _)| name).collect();
-    let event = match postback.scope {
-        Scope::Event(_, event) => offer.and_then(|offer| code_of(offer, event)),
-        Scope::Global | Scope::Offer(_) => None,
-    };
+    let event = offer.and_then(|offer| postback.scope.event_code(offer));
     vec![
         Field::maybe("offer", offer.map(|offer| &offer.slug)),
         Field::maybe("event", event),
         Field::new("method", postback.method),
         Field::new("url", postback.url.text()),
-        Field::new("on", on.join(", ")),
+        Field::new("on", postback.wanted.names().join(", ")),
         Field::new("enabled", postback.enabled),
     ]
-}
-
-fn code_of(offer: &Offer, id: EventId) -> Option<String> {
-    match &offer.results {
-        Results::Single(_) => None,
-        Results::Multi(events) => events.iter().find(|event| event.id == id).map(|event| event.code.clone()),
-    }
 }

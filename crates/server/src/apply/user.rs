@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::id::UserId;
 use domain::network::Network;
-use domain::user::{Access, Role, User};
+use domain::user::{Access, Role, TeamRole, User};
 
 use super::declaration::{Declared, Noun};
 use super::fault::Sound;
@@ -18,6 +18,7 @@ pub(crate) struct Body {
     role: Role,
     partner: Option<At<String>>,
     advertiser: Option<At<String>>,
+    team_role: Option<TeamRole>,
 }
 
 pub(crate) fn read(mut fields: Fields<'_>) -> Sound<Declared<Body>> {
@@ -30,7 +31,8 @@ fn body(fields: &mut Fields<'_>) -> Sound<Body> {
     let role = fields.required("role", value::code);
     let partner = fields.optional_reference("partner", value::slug);
     let advertiser = fields.optional_reference("advertiser", value::slug);
-    let (role, partner, advertiser) = (role?, partner?, advertiser?);
+    let team_role = fields.optional("team_role", value::code);
+    let (role, partner, advertiser, team_role) = (role?, partner?, advertiser?, team_role?);
     let mut sound = Ok(());
     for (key, needed, given) in [
         ("partner", role == Role::Partner, partner.is_some()),
@@ -45,7 +47,11 @@ fn body(fields: &mut Fields<'_>) -> Sound<Body> {
             sound = Err(fields.fault(fields.at(key), why));
         }
     }
-    sound.map(|()| Body { role, partner, advertiser })
+    if team_role.is_some() && role != Role::Partner {
+        let why = "team_role: only a user with role \"partner\" has one".to_owned();
+        sound = Err(fields.fault(fields.at("team_role"), why));
+    }
+    sound.map(|()| Body { role, partner, advertiser, team_role })
 }
 
 pub(crate) fn plan(
@@ -61,8 +67,10 @@ pub(crate) fn plan(
     let advertiser =
         body.advertiser.map(|own| planner.find(&planner.advertisers, network, &subject, &own)).transpose()?;
     let old = planner.stored.users.get(&(network.id, email.to_owned()));
-    let ids = (partner.as_ref().map(|own| own.id), advertiser.as_ref().map(|own| own.id));
-    let Some(access) = Access::new(body.role, ids.0, ids.1) else {
+    // Owners change the roles of their team by themselves; a file that does not speak of them leaves them alone.
+    let team = body.team_role.or_else(|| old?.access.team()).unwrap_or(TeamRole::Owner);
+    let (side, payer) = (partner.as_ref().map(|own| (own.id, team)), advertiser.as_ref().map(|own| own.id));
+    let Some(access) = Access::new(body.role, side, payer) else {
         // The same was checked where the file was read.
         return Err(planner.faults.fault(name.at, format!("{subject}: the role does not fit")));
     };
@@ -98,6 +106,7 @@ fn fields(access: Access, partner: Option<&String>, advertiser: Option<&String>)
     vec![
         Field::new("role", access.role()),
         Field::maybe("partner", partner),
+        Field::maybe("team_role", access.team()),
         Field::maybe("advertiser", advertiser),
     ]
 }

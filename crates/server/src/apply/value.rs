@@ -76,11 +76,7 @@ pub(crate) fn prose(value: &DeValue<'_>) -> Read<String> {
 /// The name of a thing in the file and in its addresses.
 pub(crate) fn slug(value: &DeValue<'_>) -> Read<String> {
     let text = string(value)?;
-    let sound = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if sound && (1..=63).contains(&text.len()) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("`{text}` must be 1 to 63 of the characters a-z, 0-9 and -"))
+    domain::slug::check(text).map(|()| text.to_owned()).map_err(|bad| bad.to_string())
 }
 
 /// A network's label, which is part of its host names.

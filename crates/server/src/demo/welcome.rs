@@ -7,6 +7,7 @@ use std::path::Path;
 use super::cast::{PARTNERS, Playing};
 use super::folder::Folder;
 use super::history::Past;
+use super::login::EMAIL;
 
 /// The ids of the link that is printed.
 const CLICK: &str = "my-first-click";
@@ -21,7 +22,13 @@ pub(super) fn url(address: SocketAddr) -> String {
 }
 
 /// Everything that a person needs to know, and nothing else.
-pub(super) fn text(address: SocketAddr, folder: &Folder, playing: &Playing, past: &Past) -> String {
+pub(super) fn text(
+    address: SocketAddr,
+    folder: &Folder,
+    playing: &Playing,
+    past: &Past,
+    password: &str,
+) -> String {
     let (_, _, members) = PARTNERS[0];
     let member = members.first().copied().unwrap_or_default();
     let link = format!("{}?pub_click_id={CLICK}&pub_member_id={member}&pub_sub_1=terminal", playing.link);
@@ -46,6 +53,13 @@ pub(super) fn text(address: SocketAddr, folder: &Folder, playing: &Playing, past
     let _ =
         writeln!(text, "  3. what the advertiser sees: its offers, its visitors, the postbacks that it sent");
     let _ = writeln!(text, "       {:<14} http://{}/", "Northwind", playing.advertiser.addr());
+    let _ = writeln!(
+        text,
+        "  4. the portal of partner PocketPoints: offers, links, clicks, postbacks and reports"
+    );
+    let _ = writeln!(text, "       {:<14} {}/login", "address", url(address));
+    let _ = writeln!(text, "       {:<14} {EMAIL}", "e-mail");
+    let _ = writeln!(text, "       {:<14} {password}", "password");
     let (program, data) = (program(), quoted(folder.path()));
     let _ = writeln!(text, "\nAsk in another terminal");
     let _ = writeln!(text, "  why it came so, once you have clicked");

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use domain::click::Step;
 use domain::conversion::{Reason, Waiting};
 
+use store::story::{
+    At, Attempted, Brief, Converted, LISTED, Owner, Request, Rules, Story, Told, Visited, Waits,
+};
+
 use super::Answer;
-use super::find::{Brief, LISTED};
-use super::story::{At, Attempted, Converted, Owner, Request, Rules, Story, Told, Visited, Waits};
 use crate::terminal::line;
 
 /// The longest text of a stranger that is shown in full, in characters.

@@ -17,6 +17,8 @@ use crate::{Error, Row, Statement, Tx, Value};
 pub(crate) const ALL: &[&Statement] = &[
     &ADD,
     &LISTS,
+    &OF_CLICK,
+    &SET,
     &REMOVE,
     &UNNOTED,
     &OLDER,
@@ -38,6 +40,16 @@ static LISTS: Statement = Statement::new(
     "select first_id, last_id, clicks, entries from click_key
      where prefix = ?1 and (first_id, last_id, clicks) < (?2, ?3, ?4)
      order by first_id desc, last_id desc, clicks desc limit ?5",
+);
+
+static OF_CLICK: Statement = Statement::new(
+    "click_key.of_click",
+    "select first_id, last_id, clicks, entries from click_key where prefix = ?1 and first_id <= ?2 and last_id >= ?2",
+);
+
+static SET: Statement = Statement::new(
+    "click_key.set",
+    "update click_key set entries = ?5 where prefix = ?1 and first_id = ?2 and last_id = ?3 and clicks = ?4",
 );
 
 static REMOVE: Statement = Statement::new(
@@ -152,10 +164,7 @@ fn write(tx: &mut Tx<'_>, stretch: &[(ClickId, u32, &[Option<Key>; 2])]) -> Resu
     let mut lists: BTreeMap<u8, Vec<[u8; ENTRY]>> = BTreeMap::new();
     for (_, offset, keys) in stretch {
         for key in keys.iter().flatten() {
-            let mut entry = [0; ENTRY];
-            entry[..4].copy_from_slice(&key.hash);
-            entry[4..].copy_from_slice(&offset.to_be_bytes());
-            lists.entry(key.prefix).or_default().push(entry);
+            lists.entry(key.prefix).or_default().push(entry(*key, *offset));
         }
     }
     let clicks = i64::try_from(stretch.len()).unwrap_or(i64::MAX);
@@ -174,6 +183,13 @@ fn write(tx: &mut Tx<'_>, stretch: &[(ClickId, u32, &[Option<Key>; 2])]) -> Resu
     Ok(())
 }
 
+fn entry(key: Key, offset: u32) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    entry[..4].copy_from_slice(&key.hash);
+    entry[4..].copy_from_slice(&offset.to_be_bytes());
+    entry
+}
+
 /// The newest clicks that carry this id, newest first, at most `limit`.
 pub(crate) fn find(tx: &mut Tx<'_>, which: Which, id: &str, limit: i64) -> Result<Vec<ClickId>, Error> {
     let mut search = Search { which, id, limit, found: BTreeSet::new() };
@@ -190,6 +206,31 @@ pub(crate) fn find(tx: &mut Tx<'_>, which: Which, id: &str, limit: i64) -> Resul
     }
     let newest = search.found.into_iter().rev();
     Ok(newest.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+}
+
+/// Takes an id of these clicks out of the lists.
+pub(crate) fn forget(tx: &mut Tx<'_>, id: &str, clicks: &[ClickId]) -> Result<(), Error> {
+    let key = Key::of(id);
+    for click in clicks {
+        let params = [i64::from(key.prefix).into(), click.uuid().into()];
+        for list in tx.query(&OF_CLICK, &params)? {
+            let (first, entries) = (list.uuid("first_id")?, list.blob("entries")?);
+            let Ok(offset) = u32::try_from(click.at().ms() - ClickId(first).at().ms()) else { continue };
+            let own = entry(key, offset);
+            let left: Vec<[u8; ENTRY]> =
+                entries.as_chunks().0.iter().filter(|other| **other != own).copied().collect();
+            if left.len() * ENTRY < entries.len() {
+                let place = [
+                    params[0].clone(),
+                    first.into(),
+                    list.uuid("last_id")?.into(),
+                    list.int("clicks")?.into(),
+                ];
+                tx.execute(&SET, &[&place[..], &[left.concat().into()]].concat())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Forgets lists of which every click lies before `end` and is gone.

@@ -117,7 +117,7 @@ pub fn of_partner(
     tx.query(&OF_PARTNER, &params)?.iter().map(listed).collect()
 }
 
-fn listed(row: &Row) -> Result<Listed, Error> {
+pub(super) fn listed(row: &Row) -> Result<Listed, Error> {
     Ok(Listed {
         id: DeliveryId(row.uuid("delivery_id")?),
         network: NetworkId(row.uuid("network_id")?),
@@ -155,7 +155,8 @@ pub fn by_conversion(tx: &mut Tx<'_>, conversion: ConversionId) -> Result<Vec<Sh
         .collect()
 }
 
-fn attempts(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+/// A delivery's attempts, oldest first.
+pub(super) fn attempts(tx: &mut Tx<'_>, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
     let rows = tx.query(&ATTEMPTS, &[id.uuid().into()])?;
     rows.iter()
         .map(|row| {

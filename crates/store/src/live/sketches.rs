@@ -78,6 +78,11 @@ impl Sketches {
         }
     }
 
+    /// What is remembered of a link's newest clicks, oldest first; nothing of a link that was never clicked.
+    pub fn of(&self, link: LinkId) -> Vec<Seen> {
+        self.shard(link).get(&link).map(|known| known.sketch.seen().collect()).unwrap_or_default()
+    }
+
     /// Whether this member id is on most of the link's recent clicks.
     pub fn is_static(&self, link: LinkId, member: &str) -> bool {
         self.shard(link).get(&link).is_some_and(|known| known.sketch.is_static(member_hash(member)))

@@ -36,7 +36,8 @@ impl Tallies {
         }
     }
 
-    fn taken(&self, offer: OfferId, event: EventId, now: Timestamp) -> Taken {
+    /// What the current periods of a result have taken; of the whole offer with [`EventId::NONE`].
+    pub fn taken(&self, offer: OfferId, event: EventId, now: Timestamp) -> Taken {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Taken::default();
         for period in Period::ALL {

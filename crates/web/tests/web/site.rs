@@ -269,6 +269,7 @@ fn offer(id: u128, network: &Arc<Network>, advertiser: &Arc<Advertiser>) -> Offe
         advertiser: Arc::clone(advertiser),
         slug: format!("offer-{id}"),
         name: "Offer".to_owned(),
+        categories: Vec::new(),
         status: OfferStatus::Active,
         launches: None,
         expires: None,

@@ -1,4 +1,8 @@
-//! Everything that is stored about one click, in the shape that `--json` writes.
+//! The whole story of a click, from the record alone: an id leads to clicks ([`find`]), and a click to everything that is
+//! stored about it. It is in the shape that `pitlane why --json` writes; whoever shows it to a partner leaves out what is
+//! not a partner's to see.
+
+mod find;
 
 use std::collections::BTreeMap;
 
@@ -14,16 +18,18 @@ use domain::time::Timestamp;
 use domain::visit::Visit;
 use domain::visitor::{Country, Device};
 use serde::{Serialize, Serializer};
-use store::inbound::Logged;
-use store::standing::Recorded;
-use store::{Error, Tx, conversion, delivery, inbound};
+
+pub use self::find::{Brief, Found, Kind, LISTED, Whose, brief, find};
+use crate::inbound::Logged;
+use crate::standing::Recorded;
+use crate::{Error, Tx, conversion, delivery, inbound};
 
 /// The most requests that are told of one click.
 const MAX_REQUESTS: i64 = 200;
 
 /// A point in time, written as `2026-11-22T20:18:00.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct At(pub(super) Timestamp);
+pub struct At(pub Timestamp);
 
 impl Serialize for At {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -33,7 +39,7 @@ impl Serialize for At {
 
 /// An amount as text, so that no reader makes a float of it.
 #[derive(Debug, Serialize)]
-pub(super) struct Sum {
+pub struct Sum {
     amount: String,
     currency: String,
 }
@@ -52,187 +58,240 @@ impl std::fmt::Display for Sum {
 
 /// Everything about one click.
 #[derive(Debug, Serialize)]
-pub(super) struct Story {
+pub struct Story {
     /// The click; none when advertisers reported on one that is not known.
-    pub(super) click: Option<Visited>,
+    pub click: Option<Visited>,
     /// The rules, looked at again.
-    pub(super) rules: Option<Rules>,
+    pub rules: Option<Rules>,
     /// What advertisers sent about it, oldest first.
-    pub(super) requests: Vec<Request>,
+    pub requests: Vec<Request>,
     /// Whether they sent more.
-    pub(super) more_requests: bool,
+    pub more_requests: bool,
     /// What came of it, oldest first.
-    pub(super) conversions: Vec<Converted>,
+    pub conversions: Vec<Converted>,
 }
 
 /// A click as it was recorded.
 #[derive(Debug, Serialize)]
-pub(super) struct Visited {
-    pub(super) id: ClickId,
-    pub(super) at: At,
-    pub(super) link: LinkId,
+pub struct Visited {
+    /// Our id of it.
+    pub id: ClickId,
+    /// When.
+    pub at: At,
+    /// The link that was followed.
+    pub link: LinkId,
     /// What the link belongs to; none when it is gone.
-    pub(super) owner: Option<Owner>,
-    pub(super) pub_click_id: Option<String>,
-    pub(super) pub_member_id: Option<String>,
+    pub owner: Option<Owner>,
+    /// The partner's click id.
+    pub pub_click_id: Option<String>,
+    /// The partner's member id.
+    pub pub_member_id: Option<String>,
     /// The other parameters, by name.
-    pub(super) parameters: BTreeMap<&'static str, String>,
-    pub(super) address: Option<String>,
-    pub(super) user_agent: String,
+    pub parameters: BTreeMap<&'static str, String>,
+    /// The visitor's address; none when it was not kept.
+    pub address: Option<String>,
+    /// The visitor's user agent.
+    pub user_agent: String,
     /// ISO 3166-1, as it was found then, like the others.
-    pub(super) country: Option<Country>,
-    pub(super) region: Option<String>,
-    pub(super) device: Option<Device>,
-    pub(super) os: String,
-    pub(super) browser: String,
+    pub country: Option<Country>,
+    /// The ISO 3166-2 part behind the country.
+    pub region: Option<String>,
+    /// The device.
+    pub device: Option<Device>,
+    /// The operating system's family; empty when unknown.
+    pub os: String,
+    /// The browser's family; empty when unknown.
+    pub browser: String,
     /// `prefetch`, `test`, `bot`, `fell_back`, `refused`, `repeat`.
-    pub(super) marks: Vec<&'static str>,
-    pub(super) verdict: Verdict,
-    pub(super) http_status: u16,
+    pub marks: Vec<&'static str>,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// What was answered.
+    pub http_status: u16,
     /// What the visitor's page or the JSON answer said; empty for a redirect.
-    pub(super) message: String,
+    pub message: String,
     /// The `Location`; none when there was no redirect.
-    pub(super) sent_to: Option<String>,
+    pub sent_to: Option<String>,
 }
 
 /// Whose link it was.
 #[derive(Debug, Serialize)]
-pub(super) struct Owner {
-    pub(super) network: String,
-    pub(super) offer: OfferId,
-    pub(super) offer_slug: String,
-    pub(super) offer_name: String,
-    pub(super) advertiser: String,
-    pub(super) partner: String,
-    pub(super) partner_name: String,
+pub struct Owner {
+    /// The network's label.
+    pub network: String,
+    /// The offer.
+    pub offer: OfferId,
+    /// The offer's slug.
+    pub offer_slug: String,
+    /// The offer's name.
+    pub offer_name: String,
+    /// The advertiser's slug.
+    pub advertiser: String,
+    /// The partner's slug.
+    pub partner: String,
+    /// The partner's name.
+    pub partner_name: String,
 }
 
 /// The rules as they decide over the recorded click with the settings of now and the members who had
 /// completed then.
 #[derive(Debug, Serialize)]
-pub(super) struct Rules {
+pub struct Rules {
     /// What they come to.
-    pub(super) verdict: Verdict,
+    pub verdict: Verdict,
     /// Whether that is what was decided then; if not, the settings have changed.
-    pub(super) agrees: bool,
+    pub agrees: bool,
     /// Each rule that was looked at.
-    pub(super) steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 /// An advertiser's request.
 #[derive(Debug, Serialize)]
-pub(super) struct Request {
-    pub(super) id: InboundId,
-    pub(super) at: At,
-    pub(super) address: String,
-    pub(super) method: String,
+pub struct Request {
+    /// Its id: the `responseId` of its answer.
+    pub id: InboundId,
+    /// When.
+    pub at: At,
+    /// Who sent it.
+    pub address: String,
+    /// `GET` or `POST`.
+    pub method: String,
     /// Path and query, secrets redacted.
-    pub(super) target: String,
+    pub target: String,
     /// The body, secrets redacted.
-    pub(super) body: String,
+    pub body: String,
     /// What was answered.
-    pub(super) code: String,
-    pub(super) http_status: Option<u16>,
-    pub(super) message: String,
-    pub(super) conversion: Option<ConversionId>,
+    pub code: String,
+    /// The status of the answer.
+    pub http_status: Option<u16>,
+    /// What was said with it; mostly nothing.
+    pub message: String,
+    /// The conversion that was named.
+    pub conversion: Option<ConversionId>,
     /// Each rule that was looked at then, up to the one that decided.
-    pub(super) steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 /// A conversion.
 #[derive(Debug, Serialize)]
-pub(super) struct Converted {
-    pub(super) id: ConversionId,
-    pub(super) at: At,
+pub struct Converted {
+    /// Its id.
+    pub id: ConversionId,
+    /// When it was recorded.
+    pub at: At,
     /// The event's code; none on single-event offers.
-    pub(super) event: Option<String>,
-    pub(super) status: Status,
-    pub(super) reason: Option<Reason>,
+    pub event: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it is rejected.
+    pub reason: Option<Reason>,
     /// Whether it holds its member's place.
-    pub(super) holds_place: bool,
+    pub holds_place: bool,
     /// Whether it is of a test click, and counts nowhere.
-    pub(super) test: bool,
+    pub test: bool,
     /// What it waits for by itself; none when it does not.
-    pub(super) waits: Option<Waits>,
+    pub waits: Option<Waits>,
     /// The conversion that it lost the place to.
-    pub(super) winner: Option<Winner>,
-    pub(super) advertiser_id: Option<String>,
-    pub(super) amount: Option<Sum>,
-    pub(super) revenue: Sum,
-    pub(super) payout: Sum,
-    pub(super) address: String,
+    pub winner: Option<Winner>,
+    /// The advertiser's own id of it.
+    pub advertiser_id: Option<String>,
+    /// The sale's amount.
+    pub amount: Option<Sum>,
+    /// What it is worth to the network.
+    pub revenue: Sum,
+    /// What it is worth to the partner.
+    pub payout: Sum,
+    /// The address that reported it.
+    pub address: String,
     /// The advertiser's other parameters.
-    pub(super) parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, String>,
     /// Every status that it had, oldest first.
-    pub(super) history: Vec<Changed>,
+    pub history: Vec<Changed>,
     /// What the partner was told, oldest first.
-    pub(super) deliveries: Vec<Told>,
+    pub deliveries: Vec<Told>,
 }
 
 /// What a pending conversion waits for by itself.
 #[derive(Debug, Serialize)]
-pub(super) struct Waits {
+pub struct Waits {
     /// `approval` or `predecessor`: the event before it.
-    pub(super) what: Waiting,
+    pub what: Waiting,
     /// Until when.
-    pub(super) until: At,
+    pub until: At,
 }
 
 /// The conversion that holds a member's place.
 #[derive(Debug, Serialize)]
-pub(super) struct Winner {
-    pub(super) id: ConversionId,
-    pub(super) at: Option<At>,
-    pub(super) click: Option<ClickId>,
-    pub(super) status: Option<Status>,
+pub struct Winner {
+    /// Its id.
+    pub id: ConversionId,
+    /// When it was recorded.
+    pub at: Option<At>,
+    /// The click that it came from.
+    pub click: Option<ClickId>,
+    /// Where it stands.
+    pub status: Option<Status>,
 }
 
 /// A status that a conversion had.
 #[derive(Debug, Serialize)]
-pub(super) struct Changed {
-    pub(super) at: At,
-    pub(super) status: Status,
-    pub(super) reason: Option<Reason>,
+pub struct Changed {
+    /// When.
+    pub at: At,
+    /// The status.
+    pub status: Status,
+    /// Why it is rejected.
+    pub reason: Option<Reason>,
     /// `advertiser`, or whoever else changed it.
-    pub(super) actor: String,
+    pub actor: String,
     /// What they said about it; empty mostly.
-    pub(super) note: String,
+    pub note: String,
 }
 
 /// A message to a partner's postback.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub struct Told {
     /// Also the `webhook-id`.
-    pub(super) id: DeliveryId,
-    pub(super) at: At,
+    pub id: DeliveryId,
+    /// When it was made.
+    pub at: At,
     /// The postback's slug; empty when it is gone.
-    pub(super) postback: String,
+    pub postback: String,
     /// The status that it tells.
-    pub(super) status: Status,
-    pub(super) origin: &'static str,
-    pub(super) state: &'static str,
+    pub status: Status,
+    /// `live` or `backfill`.
+    pub origin: &'static str,
+    /// `pending`, `delivered` or `dead`.
+    pub state: &'static str,
     /// When it is tried next; none when it is over.
-    pub(super) next_attempt: Option<At>,
-    pub(super) attempts: Vec<Attempted>,
+    pub next_attempt: Option<At>,
+    /// Oldest first.
+    pub attempts: Vec<Attempted>,
 }
 
 /// One attempt at it.
 #[derive(Debug, Serialize)]
-pub(super) struct Attempted {
-    pub(super) at: At,
-    pub(super) elapsed_ms: i64,
-    pub(super) method: String,
-    pub(super) url: String,
-    pub(super) body: String,
+pub struct Attempted {
+    /// When it began.
+    pub at: At,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: i64,
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Where it went.
+    pub url: String,
+    /// What was sent; empty with `GET`.
+    pub body: String,
     /// How it ended, in words.
-    pub(super) result: String,
-    pub(super) http_status: Option<u16>,
+    pub result: String,
+    /// The status of the answer; none without one.
+    pub http_status: Option<u16>,
     /// The first 4 KiB of the answer.
-    pub(super) answer: String,
+    pub answer: String,
 }
 
 /// The story of a click.
-pub(super) fn of_click(tx: &mut Tx<'_>, catalog: &Catalog, click: &Click) -> Result<Story, Error> {
+pub fn of_click(tx: &mut Tx<'_>, catalog: &Catalog, click: &Click) -> Result<Story, Error> {
     let link = catalog.links.get(&click.link);
     let rules = link.map(|link| rules(tx, link, click)).transpose()?;
     let (requests, more_requests) = requests(tx, click.id)?;
@@ -248,7 +307,7 @@ pub(super) fn of_click(tx: &mut Tx<'_>, catalog: &Catalog, click: &Click) -> Res
 }
 
 /// The story of a request that is about no click of ours, with every other request about the same.
-pub(super) fn without_click(tx: &mut Tx<'_>, one: Logged) -> Result<Story, Error> {
+pub fn without_click(tx: &mut Tx<'_>, one: Logged) -> Result<Story, Error> {
     let (requests, more_requests) = match one.click {
         Some(click) => requests(tx, click)?,
         None => (vec![request(one)], false),

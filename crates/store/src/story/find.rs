@@ -5,23 +5,24 @@ use std::collections::BTreeMap;
 
 use domain::catalog::Catalog;
 use domain::click::{Click, Verdict};
-use domain::id::{ClickId, ConversionId, DeliveryId, InboundId, NetworkId};
+use domain::id::{ClickId, ConversionId, DeliveryId, InboundId, NetworkId, PartnerId};
 use serde::Serialize;
-use store::inbound::Logged;
-use store::{Error, Tx, click, conversion, delivery, inbound};
 use uuid::Uuid;
 
-use super::story::At;
+use super::At;
+use crate::click::{self, list};
+use crate::inbound::Logged;
+use crate::{Error, Tx, conversion, delivery, inbound};
 
 /// The most clicks that are looked at for an id of the partner's.
 const LOOKED_AT: i64 = 1_000;
 
 /// The most clicks that are listed.
-pub(super) const LISTED: usize = 20;
+pub const LISTED: usize = 20;
 
 /// What an id is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Our id of a click.
     Click,
     /// Our id of a conversion.
@@ -40,7 +41,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Its name.
-    pub(super) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Click => "click_id",
             Self::Conversion => "conversion_id",
@@ -61,55 +62,68 @@ impl Serialize for Kind {
 
 /// What an id leads to.
 #[derive(Default)]
-pub(super) struct Found {
+pub struct Found {
     /// What it is.
-    pub(super) kinds: Vec<Kind>,
+    pub kinds: Vec<Kind>,
     /// The clicks, newest first.
-    pub(super) clicks: Vec<Click>,
+    pub clicks: Vec<Click>,
     /// Whether there are still more.
-    pub(super) more: bool,
+    pub more: bool,
     /// An advertiser's request that is about no click of ours.
-    pub(super) request: Option<Logged>,
+    pub request: Option<Logged>,
 }
 
 /// One click in a line.
 #[derive(Debug, Serialize)]
-pub(super) struct Brief {
+pub struct Brief {
     /// When.
-    pub(super) at: At,
+    pub at: At,
     /// Our id of it.
-    pub(super) id: ClickId,
+    pub id: ClickId,
     /// The network's label.
-    pub(super) network: Option<String>,
+    pub network: Option<String>,
     /// The offer's slug.
-    pub(super) offer: Option<String>,
+    pub offer: Option<String>,
     /// The partner's slug.
-    pub(super) partner: Option<String>,
+    pub partner: Option<String>,
     /// The partner's click id.
-    pub(super) pub_click_id: Option<String>,
+    pub pub_click_id: Option<String>,
     /// The partner's member id.
-    pub(super) pub_member_id: Option<String>,
+    pub pub_member_id: Option<String>,
     /// What was decided.
-    pub(super) verdict: Verdict,
+    pub verdict: Verdict,
     /// Where its conversions stand: `Success`, or `Rejected` with the reason behind a colon.
-    pub(super) conversions: Vec<String>,
+    pub conversions: Vec<String>,
 }
 
-/// Looks an id up wherever it may stand. `network`: what belongs to another one is passed over.
-pub(super) fn find(
-    tx: &mut Tx<'_>,
-    catalog: &Catalog,
-    asked: &str,
-    network: Option<NetworkId>,
-) -> Result<Found, Error> {
-    let mut search = Search { catalog, network, found: Found::default(), clicks: BTreeMap::new() };
+/// Whose clicks are looked for; what belongs to anybody else is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Everybody's.
+    All,
+    /// A network's.
+    Network(NetworkId),
+    /// A partner's, by the ids that a partner has: not by those of an advertiser's requests.
+    Partner(NetworkId, PartnerId),
+}
+
+/// Looks an id up wherever it may stand.
+pub fn find(tx: &mut Tx<'_>, catalog: &Catalog, asked: &str, whose: Whose) -> Result<Found, Error> {
+    let mut search = Search { catalog, whose, found: Found::default(), clicks: BTreeMap::new() };
     // Ids of ours have 36 characters; a partner may well use UUIDs, too.
     if let Ok(id) = asked.parse::<ClickId>() {
         search.ours(tx, id.uuid())?;
     }
-    let by_click_id = click::by_pub_click_id(tx, asked, LOOKED_AT)?;
+    let (by_click_id, by_member_id) = match whose {
+        Whose::Partner(network, partner) => (
+            list::by_pub_click_id(tx, network, partner, asked, LOOKED_AT)?,
+            list::by_pub_member_id(tx, network, partner, asked, LOOKED_AT)?,
+        ),
+        Whose::All | Whose::Network(_) => {
+            (click::by_pub_click_id(tx, asked, LOOKED_AT)?, click::by_pub_member_id(tx, asked, LOOKED_AT)?)
+        }
+    };
     search.take(Kind::PubClick, by_click_id);
-    let by_member_id = click::by_pub_member_id(tx, asked, LOOKED_AT)?;
     search.take(Kind::PubMember, by_member_id);
     let Search { mut found, clicks, .. } = search;
     found.clicks = clicks.into_values().collect();
@@ -118,7 +132,7 @@ pub(super) fn find(
 
 struct Search<'a> {
     catalog: &'a Catalog,
-    network: Option<NetworkId>,
+    whose: Whose,
     found: Found,
     clicks: BTreeMap<Reverse<ClickId>, Click>,
 }
@@ -134,6 +148,9 @@ impl Search<'_> {
             && let Some(conversion) = conversion::find(tx, listed.conversion)?
         {
             self.of_click(tx, Kind::Delivery, conversion.click)?;
+        }
+        if matches!(self.whose, Whose::Partner(..)) {
+            return Ok(());
         }
         if let Some(request) = inbound::find(tx, InboundId(id))? {
             match request.click.map(|click| click::find(tx, click)).transpose()?.flatten() {
@@ -158,8 +175,7 @@ impl Search<'_> {
         let mut seen = 0;
         for click in clicks {
             seen += 1;
-            let owner = self.catalog.links.get(&click.link).map(|link| link.offer.network.id);
-            if self.network.is_some() && owner != self.network {
+            if !self.is_theirs(&click) {
                 continue;
             }
             if !self.found.kinds.contains(&kind) {
@@ -170,9 +186,25 @@ impl Search<'_> {
         self.found.more |= seen >= LOOKED_AT;
     }
 
+    fn is_theirs(&self, click: &Click) -> bool {
+        let link = self.catalog.links.get(&click.link);
+        match self.whose {
+            Whose::All => true,
+            Whose::Network(network) => link.is_some_and(|link| link.offer.network.id == network),
+            Whose::Partner(network, partner) => {
+                link.is_some_and(|link| link.offer.network.id == network && link.partner.id == partner)
+            }
+        }
+    }
+
     fn request(&mut self, kind: Kind, request: Option<Logged>) {
         let Some(request) = request else { return };
-        if self.network.is_none() || request.network == self.network {
+        let theirs = match self.whose {
+            Whose::All => true,
+            Whose::Network(network) => request.network == Some(network),
+            Whose::Partner(..) => false,
+        };
+        if theirs {
             self.found.kinds.push(kind);
             self.found.request = Some(request);
         }
@@ -180,7 +212,7 @@ impl Search<'_> {
 }
 
 /// A click in a line.
-pub(super) fn brief(tx: &mut Tx<'_>, catalog: &Catalog, click: &Click) -> Result<Brief, Error> {
+pub fn brief(tx: &mut Tx<'_>, catalog: &Catalog, click: &Click) -> Result<Brief, Error> {
     let link = catalog.links.get(&click.link);
     let status = |own: &domain::conversion::Conversion| match own.reason {
         Some(reason) => format!("{}:{reason}", own.status),

@@ -1,0 +1,378 @@
+//! A partner's clicks, newest first. Clicks have no index by link: it would cost every click its share. The counts say in
+//! which quarters of an hour a link has clicks, and only those are read, so many rows at a time, up to a bound; a list
+//! that came to the bound says where to go on.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use domain::click::{Click, Verdict};
+use domain::id::{ClickId, LinkId, NetworkId, PartnerId};
+use domain::report::{QUARTER_MS, quarter};
+use domain::time::Timestamp;
+use uuid::Uuid;
+
+use super::read;
+use crate::{Error, Statement, Tx, Value, report};
+
+pub(crate) const ALL: &[&Statement] =
+    &[&QUARTERS_OF_LINK, &QUARTERS, &CLICKS, &LOOKED, &LOWEST, &TESTS, &BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID];
+
+/// `?4` has a bit for each verdict that is asked for.
+static QUARTERS_OF_LINK: Statement = Statement::new(
+    "click_list.quarters_of_link",
+    "select start_ms from click_count
+     where link_id = ?1 and start_ms >= ?2 and start_ms < ?3 and ((?4 >> cast(verdict as integer)) & 1) = 1
+         and (country = ?5 or ?5 = '') and (device = ?6 or ?6 = '')
+     group by start_ms having sum(hits) > 0 order by start_ms desc limit ?7",
+);
+
+static QUARTERS: Statement = Statement::new(
+    "click_list.quarters",
+    "select c.start_ms from click_count c join link l on l.link_id = c.link_id
+     where c.network_id = ?1 and c.start_ms >= ?2 and c.start_ms < ?3
+         and ((?4 >> cast(c.verdict as integer)) & 1) = 1
+         and (c.country = ?5 or ?5 = '') and (c.device = ?6 or ?6 = '') and l.partner_id = ?7
+     group by c.start_ms having sum(c.hits) > 0 order by c.start_ms desc limit ?8",
+);
+
+/// Looks at `?3` clicks below `?2`. With zeros for the link: of every link of the partner.
+static CLICKS: Statement = Statement::new(
+    "click_list.clicks",
+    "select k.* from (
+         select click_id, link_id, verdict, marks from click
+         where click_id >= ?1 and click_id < ?2 order by click_id desc limit ?3) w
+     join link l on l.link_id = w.link_id
+     join click k on k.click_id = w.click_id
+     where l.network_id = ?4 and l.partner_id = ?5 and (w.link_id = ?6 or ?6 = ?7)
+         and ((?8 >> cast(w.verdict as integer)) & 1) = 1 and (w.marks & 2) = 0
+     order by k.click_id desc limit ?9",
+);
+
+/// How many those are that [`CLICKS`] looks at.
+static LOOKED: Statement = Statement::new(
+    "click_list.looked",
+    "select count(*) as looked from (
+         select click_id from click where click_id >= ?1 and click_id < ?2 order by click_id desc limit ?3) w",
+);
+
+/// The last one of them; none when there are fewer.
+static LOWEST: Statement = Statement::new(
+    "click_list.lowest",
+    "select click_id from click where click_id >= ?1 and click_id < ?2 order by click_id desc limit 1 offset ?3",
+);
+
+static TESTS: Statement = Statement::new(
+    "click_list.tests",
+    "select k.* from click k join link l on l.link_id = k.link_id
+     where (k.marks & 2) <> 0 and k.click_id >= ?1 and k.click_id < ?2 and l.network_id = ?3 and l.partner_id = ?4
+         and (k.link_id = ?5 or ?5 = ?6) and ((?7 >> cast(k.verdict as integer)) & 1) = 1
+     order by k.click_id desc limit ?8",
+);
+
+static BY_PUB_CLICK_ID: Statement = Statement::new(
+    "click_list.by_pub_click_id",
+    "select k.* from click k join link l on l.link_id = k.link_id
+     where k.pub_click_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4",
+);
+
+static BY_PUB_MEMBER_ID: Statement = Statement::new(
+    "click_list.by_pub_member_id",
+    "select k.* from click k join link l on l.link_id = k.link_id
+     where k.pub_member_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4",
+);
+
+/// So many links are asked for one by one, through their own index.
+const MAX_SINGLE_LINKS: usize = 32;
+/// Quarters that are looked up at once.
+const QUARTERS_AT_ONCE: i64 = 200;
+/// Clicks of the whole network that are looked at in one go, and for one page.
+const AT_ONCE: i64 = 2_000;
+const MAX_LOOKED_AT: i64 = 20_000;
+/// Clicks that are read at once where most will be left out: what is known of the visitor is looked at here.
+const ROOM_TO_CHOOSE: usize = 500;
+/// What a look costs beside its rows.
+const LOOK: i64 = 50;
+/// Clicks with one id that are looked at.
+const MAX_WITH_ID: i64 = 1_000;
+
+/// Which clicks.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Of this network.
+    pub network: NetworkId,
+    /// Of this partner.
+    pub partner: PartnerId,
+    /// On these links of the partner: all of them, or one.
+    pub links: Vec<LinkId>,
+    /// From this moment on.
+    pub from: Timestamp,
+    /// Before this moment.
+    pub until: Timestamp,
+    /// Older than this one.
+    pub before: Option<ClickId>,
+    /// With one of these verdicts; none given: with any.
+    pub verdicts: Vec<Verdict>,
+    /// From this country, by its code; empty: from any.
+    pub country: String,
+    /// With this device, by its code; empty: with any.
+    pub device: String,
+    /// The test clicks, which are in no other list.
+    pub test: bool,
+    /// Only those with this id: our click id, or one of the partner's; empty: all.
+    pub id: String,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Some clicks, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The clicks.
+    pub clicks: Vec<Click>,
+    /// Where the next page begins: it holds what is older than this. With fewer clicks than were asked for, as many
+    /// as a page may look at were looked at.
+    pub next: Option<ClickId>,
+}
+
+/// The clicks that are asked for. `now` is the time before the transaction began.
+pub fn of_partner(tx: &mut Tx<'_>, ask: &Ask, now: Timestamp) -> Result<Page, Error> {
+    if ask.links.is_empty() || ask.from >= ask.until {
+        return Ok(Page::default());
+    }
+    if !ask.id.is_empty() {
+        let clicks = with_id(tx, ask)?;
+        return Ok(ask.page(clicks));
+    }
+    if ask.test {
+        let clicks = tests(tx, ask)?;
+        return Ok(ask.page(clicks));
+    }
+    let mut walk = Walk { ask, clicks: Vec::new(), left: MAX_LOOKED_AT, reached: None };
+    let as_of = report::as_of(tx, now)?;
+    walk.run(tx, as_of)?;
+    Ok(walk.page())
+}
+
+/// The newest clicks of a partner with this `pub_click_id`, at most `limit`.
+pub fn by_pub_click_id(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    partner: PartnerId,
+    id: &str,
+    limit: i64,
+) -> Result<Vec<Click>, Error> {
+    let params = [id.into(), network.uuid().into(), partner.uuid().into(), limit.into()];
+    tx.query(&BY_PUB_CLICK_ID, &params)?.iter().map(read).collect()
+}
+
+/// The newest clicks of a partner with this `pub_member_id`, at most `limit`.
+pub fn by_pub_member_id(
+    tx: &mut Tx<'_>,
+    network: NetworkId,
+    partner: PartnerId,
+    id: &str,
+    limit: i64,
+) -> Result<Vec<Click>, Error> {
+    let params = [id.into(), network.uuid().into(), partner.uuid().into(), limit.into()];
+    tx.query(&BY_PUB_MEMBER_ID, &params)?.iter().map(read).collect()
+}
+
+/// The clicks with the asked id, newest first.
+fn with_id(tx: &mut Tx<'_>, ask: &Ask) -> Result<Vec<Click>, Error> {
+    let mut found = BTreeMap::new();
+    let own = match ask.id.parse::<ClickId>() {
+        Ok(id) => super::find(tx, id)?,
+        Err(_) => None,
+    };
+    let by_click = by_pub_click_id(tx, ask.network, ask.partner, &ask.id, MAX_WITH_ID)?;
+    let by_member = by_pub_member_id(tx, ask.network, ask.partner, &ask.id, MAX_WITH_ID)?;
+    for click in own.into_iter().chain(by_click).chain(by_member) {
+        if ask.holds(&click) {
+            found.insert(Reverse(click.id), click);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+fn tests(tx: &mut Tx<'_>, ask: &Ask) -> Result<Vec<Click>, Error> {
+    let (from, until) = ask.ids();
+    let params: [Value; 8] = [
+        from.into(),
+        until.into(),
+        ask.network.uuid().into(),
+        ask.partner.uuid().into(),
+        ask.only_link().into(),
+        Uuid::nil().into(),
+        ask.mask().into(),
+        MAX_WITH_ID.into(),
+    ];
+    let clicks = tx.query(&TESTS, &params)?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(clicks.into_iter().filter(|click| ask.holds(click)).collect())
+}
+
+impl Ask {
+    /// From the first id until before the second.
+    fn ids(&self) -> (Uuid, Uuid) {
+        let until = report::first_id(self.until);
+        (report::first_id(self.from), self.before.map_or(until, |before| until.min(before.uuid())))
+    }
+
+    fn mask(&self) -> i64 {
+        match self.verdicts.as_slice() {
+            [] => i64::MAX,
+            some => some.iter().fold(0, |mask, verdict| mask | (1 << verdict.number())),
+        }
+    }
+
+    /// The link, when only one is asked for; else zeros.
+    fn only_link(&self) -> Uuid {
+        match self.links.as_slice() {
+            [only] => only.uuid(),
+            _ => Uuid::nil(),
+        }
+    }
+
+    fn holds(&self, click: &Click) -> bool {
+        let (from, until) = self.ids();
+        let facts = &click.facts;
+        let country = facts.country.as_ref().map_or("", |own| own.code());
+        let device = facts.device.map_or("", |own| own.code());
+        (from..until).contains(&click.id.uuid())
+            && self.links.contains(&click.link)
+            && (self.verdicts.is_empty() || self.verdicts.contains(&click.verdict))
+            && (self.country.is_empty() || self.country == country)
+            && (self.device.is_empty() || self.device == device)
+            && click.marks.has(domain::click::Marks::TEST) == self.test
+    }
+
+    /// The first of these as a page.
+    fn page(&self, mut clicks: Vec<Click>) -> Page {
+        let more = clicks.len() > self.limit;
+        clicks.truncate(self.limit);
+        Page { next: clicks.last().filter(|_| more).map(|last| last.id), clicks }
+    }
+}
+
+/// A way down through the clicks, from the newest.
+struct Walk<'a> {
+    ask: &'a Ask,
+    /// What was found, at most one more than was asked for.
+    clicks: Vec<Click>,
+    /// How many clicks may still be looked at.
+    left: i64,
+    /// Everything from here on was looked at, when there was no time for all.
+    reached: Option<Uuid>,
+}
+
+impl Walk<'_> {
+    /// First what is not in the counts yet, then the quarters that the counts name.
+    fn run(&mut self, tx: &mut Tx<'_>, as_of: Timestamp) -> Result<(), Error> {
+        let counted = quarter(as_of).max(self.ask.from);
+        if counted < self.ask.until {
+            self.between(tx, counted, self.ask.until)?;
+        }
+        let newest =
+            self.ask.before.map_or(self.ask.until, |before| quarter(before.at()).plus_ms(QUARTER_MS));
+        let mut until = counted.min(self.ask.until).min(newest);
+        while !self.is_over() {
+            let starts = quarters(tx, self.ask, until)?;
+            for start in &starts {
+                if self.is_over() {
+                    return Ok(());
+                }
+                self.between(tx, *start, start.plus_ms(QUARTER_MS).min(until))?;
+            }
+            match starts.last() {
+                Some(last) if i64::try_from(starts.len()) == Ok(QUARTERS_AT_ONCE) => until = *last,
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.clicks.len() > self.ask.limit || self.left <= 0
+    }
+
+    /// Looks at the clicks between two moments, from the newest.
+    fn between(&mut self, tx: &mut Tx<'_>, from: Timestamp, until: Timestamp) -> Result<(), Error> {
+        let (first, last) = self.ask.ids();
+        let first = first.max(report::first_id(from));
+        let mut until = last.min(report::first_id(until));
+        while first < until && !self.is_over() {
+            until = self.look(tx, first, until)?.unwrap_or(first);
+        }
+        self.reached = Some(until);
+        Ok(())
+    }
+
+    /// Looks at so many. Gives how far down it came; none when there are no more.
+    fn look(&mut self, tx: &mut Tx<'_>, first: Uuid, until: Uuid) -> Result<Option<Uuid>, Error> {
+        let ask = self.ask;
+        let chooses = !ask.country.is_empty() || !ask.device.is_empty();
+        let room = if chooses { ROOM_TO_CHOOSE } else { ask.limit + 1 - self.clicks.len() };
+        let rows = self.some(tx, first, until, room)?;
+        let lowest = rows.last().filter(|_| rows.len() == room).map(|click| click.id.uuid());
+        self.clicks.extend(rows.into_iter().filter(|click| ask.holds(click)));
+        if lowest.is_some() {
+            self.left -= AT_ONCE;
+            return Ok(lowest);
+        }
+        let bounds = |count: i64| [first.into(), until.into(), count.into()];
+        let looked = tx.query_one(&LOOKED, &bounds(AT_ONCE))?.map_or(Ok(0), |row| row.int("looked"))?;
+        self.left -= looked + LOOK;
+        if looked < AT_ONCE {
+            return Ok(None);
+        }
+        tx.query_one(&LOWEST, &bounds(AT_ONCE - 1))?.map(|row| row.uuid("click_id")).transpose()
+    }
+
+    fn some(&self, tx: &mut Tx<'_>, first: Uuid, until: Uuid, room: usize) -> Result<Vec<Click>, Error> {
+        let params: [Value; 9] = [
+            first.into(),
+            until.into(),
+            AT_ONCE.into(),
+            self.ask.network.uuid().into(),
+            self.ask.partner.uuid().into(),
+            self.ask.only_link().into(),
+            Uuid::nil().into(),
+            self.ask.mask().into(),
+            i64::try_from(room).unwrap_or(i64::MAX).into(),
+        ];
+        tx.query(&CLICKS, &params)?.iter().map(read).collect()
+    }
+
+    fn page(mut self) -> Page {
+        let full = self.clicks.len() > self.ask.limit;
+        self.clicks.truncate(self.ask.limit);
+        let next = match (full, self.left <= 0) {
+            (true, _) => self.clicks.last().map(|last| last.id),
+            (false, true) => self.reached.map(ClickId),
+            (false, false) => None,
+        };
+        Page { clicks: self.clicks, next }
+    }
+}
+
+/// The newest quarters before `until` in which the counts have such clicks, newest first.
+fn quarters(tx: &mut Tx<'_>, ask: &Ask, until: Timestamp) -> Result<Vec<Timestamp>, Error> {
+    let times: [Value; 2] = [quarter(ask.from).ms().into(), until.ms().into()];
+    let filters: [Value; 3] = [ask.mask().into(), ask.country.as_str().into(), ask.device.as_str().into()];
+    let mut rows = Vec::new();
+    if ask.links.len() <= MAX_SINGLE_LINKS {
+        for link in &ask.links {
+            let own = [&[link.uuid().into()], &times[..], &filters[..], &[QUARTERS_AT_ONCE.into()]].concat();
+            rows.extend(tx.query(&QUARTERS_OF_LINK, &own)?);
+        }
+    } else {
+        let (network, partner) = (ask.network.uuid().into(), ask.partner.uuid().into());
+        let all = [&[network], &times[..], &filters[..], &[partner, QUARTERS_AT_ONCE.into()]].concat();
+        rows = tx.query(&QUARTERS, &all)?;
+    }
+    let starts = rows.iter().map(|row| row.int("start_ms").map(Timestamp::from_ms));
+    let mut starts = starts.collect::<Result<Vec<_>, _>>()?;
+    starts.sort_unstable_by(|a, b| b.cmp(a));
+    starts.dedup();
+    starts.truncate(usize::try_from(QUARTERS_AT_ONCE).unwrap_or(usize::MAX));
+    Ok(starts)
+}
