@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use domain::click::Verdict;
+use domain::click::{Marks, Verdict};
 use testkit::http::{self, Answer};
 use testkit::{for_each_engine, until};
 
+use crate::stored;
 use crate::world::{AT_MOST, World, click_id};
 
 const SOUND: &str = "pub_click_id=c1&pub_member_id=m1";
@@ -266,15 +267,10 @@ fn check(answer: &Answer, verdict: Verdict, status: u16, message: &str) {
 /// The newest click, as it is kept.
 #[track_caller]
 fn check_record(world: &World<'_>, verdict: Verdict, message: &str) {
-    let newest = "select verdict, marks, facts from click order by click_id desc limit 1";
-    let row = &world.engine.sql(newest)[0];
-    assert_eq!(row[0], verdict.number().to_string());
-    let facts: serde_json::Value = serde_json::from_str(&row[2]).unwrap();
-    let said = facts["why"].as_str().unwrap_or_default();
-    assert_eq!(said, message);
-    let sent_to = facts["to"].as_str().unwrap_or_default();
-    let fell_back = row[1].parse::<i64>().unwrap() & 8 != 0;
-    assert_eq!(fell_back, sent_to == FALLBACK, "the mark of the fallback: {row:?}");
+    let newest = stored::clicks(world.engine, "order by k.click_id desc limit 1").remove(0);
+    assert_eq!((newest.verdict, newest.facts.message.as_str()), (verdict, message));
+    let fell_back = newest.marks.has(Marks::FELL_BACK);
+    assert_eq!(fell_back, newest.facts.destination == FALLBACK, "the mark of the fallback: {newest:?}");
 }
 
 fn completed_already(world: &World<'_>) -> Verdict {

@@ -43,6 +43,7 @@ mod retention;
 mod ruling;
 mod sequence;
 mod serve;
+mod stored;
 mod targeting;
 mod test_mode;
 mod traffic;

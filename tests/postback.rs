@@ -7,8 +7,8 @@ use domain::inbound::Answer as Code;
 use testkit::http::{self, Answer};
 use testkit::{for_each_engine, until};
 
-use crate::PITLANE;
 use crate::world::{AT_MOST, TOKEN, World, apply, conversion_id};
+use crate::{PITLANE, stored};
 
 /// The token of an advertiser who may report from one address only, and not from this machine.
 const FAR: &str = "far-token-0123456789abcdef";
@@ -269,7 +269,7 @@ fn older(world: &World<'_>, click: &str, by_s: u64) -> String {
     let hex = click.replace('-', "");
     let ms = u64::from_str_radix(&hex[..12], 16).unwrap() - by_s * 1_000;
     let id = uuid::Uuid::parse_str(&format!("{ms:012x}{}", &hex[12..])).unwrap().to_string();
-    let columns = "link_id, verdict, marks, pub_click_id, pub_member_id, facts";
+    let columns = stored::COLUMNS;
     let (new, old) = (world.engine.id(&id), world.engine.id(click));
     world.engine.execute(&format!(
         "insert into click (click_id, {columns}) select {new}, {columns} from click where click_id = {old}"

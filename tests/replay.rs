@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use testkit::{Engine, Folder, Ran, for_each_engine};
 
-use crate::PITLANE;
 use crate::life::offer;
 use crate::report::{Planted, plant};
 use crate::world::{World, click_id};
+use crate::{PITLANE, stored};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -84,8 +84,8 @@ fn examples_are_of(engine: &Engine, rule: &str, country: &str) {
     assert_eq!(examples.len(), 5);
     for example in examples {
         let id = engine.id(example.as_str().unwrap());
-        let facts = engine.sql(&format!("select facts from click where click_id = {id}"))[0][0].clone();
-        assert!(facts.contains(country), "{facts}");
+        let click = stored::clicks(engine, &format!("where k.click_id = {id}")).remove(0);
+        assert_eq!(click.facts.country.map(|own| own.to_string()).as_deref(), Some(country));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use domain::click::Facts;
 use serde_json::{Value, json};
 use testkit::http::{self, Answer};
 use testkit::{Engine, for_each_engine};
@@ -69,7 +70,9 @@ pub(crate) fn plant_unlisted(engine: &Engine, clicks: &[Planted<'_>]) -> Vec<Str
         let id = uuid::Builder::from_unix_timestamp_millis(click.at_ms, &random).into_uuid();
         let comma = if number == 0 { "" } else { "," };
         let (key, link) = (engine.id(&id.to_string()), engine.id(click.link));
-        write!(rows, "{comma} ({key}, {link}, 0, 0, 'c{number}', 'm{number}', '{}')", click.facts).unwrap();
+        let facts: Facts = serde_json::from_value(click.facts.clone()).unwrap();
+        let facts = engine.bytes(&facts.pack_own());
+        write!(rows, "{comma} ({key}, {link}, 0, 0, 'c{number}', 'm{number}', {facts})").unwrap();
         ids.push(id.simple().to_string());
     }
     engine.execute(&format!(

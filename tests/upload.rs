@@ -6,8 +6,8 @@ use std::process::Stdio;
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 use testkit::{Engine, Folder, Ran, eventually, for_each_engine};
 
-use crate::PITLANE;
 use crate::world::{AT_MOST, World, conversion_id};
+use crate::{PITLANE, stored};
 
 /// The rows of the large file.
 fn many(engine: &Engine) -> usize {
@@ -71,17 +71,12 @@ fn content(engine: &Engine) -> Vec<String> {
 /// Clicks beside the product, all like the one given, each of a member of its own unless `member` says otherwise.
 fn clicks(engine: &Engine, like: &str, count: usize, member: impl Fn(usize) -> usize) -> Vec<String> {
     let ids: Vec<String> = (0..count).map(|n| format!("{}-7000-8000-{n:012x}", &like[..13])).collect();
-    let query = format!("select link_id, facts from click where click_id = {}", engine.id(like));
-    let row = &engine.sql(&query)[0];
-    let link = match engine {
-        Engine::Sqlite(_) => format!("x'{}'", row[0]),
-        Engine::Postgres { .. } => format!("'\\x{}'::bytea", row[0]),
-    };
-    let facts = row[1].replace('\'', "''");
+    let like = stored::clicks(engine, &format!("where k.click_id = {}", engine.id(like))).remove(0);
+    let (link, facts) = (engine.id(&like.link.to_string()), engine.bytes(&like.facts.pack_own()));
     for (part, some) in ids.chunks(AT_ONCE).enumerate() {
         let values = some.iter().enumerate().map(|(at, id)| {
             let n = part * AT_ONCE + at;
-            format!("({}, {link}, 0, 0, 'c-{n}', 'm-{}', '{facts}')", engine.id(id), member(n))
+            format!("({}, {link}, 0, 0, 'c-{n}', 'm-{}', {facts})", engine.id(id), member(n))
         });
         let values = values.collect::<Vec<_>>().join(", ");
         engine.execute(&format!(
@@ -380,8 +375,6 @@ fn the_time_of_the_result_counts_and_not_that_of_the_upload() {
         let ms = i64::from_str_radix(&like.replace('-', "")[..12], 16).unwrap() - 200 * 86_400_000;
         let old = format!("{ms:012x}");
         let old = format!("{}-{}{}", &old[..8], &old[8..], &like[13..]);
-        let query = format!("select link_id, facts from click where click_id = {}", engine.id(&like));
-        let _ = engine.sql(&query);
         engine.execute(&format!(
             "update click set click_id = {} where click_id = {}",
             engine.id(&old),

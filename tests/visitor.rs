@@ -1,25 +1,24 @@
 //! Who visits: countries from the operator's file, bots by their words and addresses, and files that cannot serve.
 
+use domain::click::{Click, Marks};
+use domain::visitor::Device;
 use ipnet::Ipv4Net;
 use maxminddb_writer::Database;
 use maxminddb_writer::metadata::IpVersion;
 use maxminddb_writer::paths::IpAddrWithMask;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::http::{self, Answer};
 use testkit::{Folder, eventually, for_each_engine};
 
-use crate::PITLANE;
 use crate::life::{fresh, offer};
 use crate::world::{AT_MOST, NETWORK, World};
+use crate::{PITLANE, stored};
 
 const GERMAN: &str = "198.51.100.7";
 const FRENCH: &str = "203.0.113.7";
 const NOWHERE: &str = "192.0.2.7";
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 const ROBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
-
-/// Bit of a click's marks.
-const BOT: i64 = 4;
 
 /// A file of countries and regions, as GeoLite2-City lays them out.
 fn places(folder: &Folder) -> String {
@@ -46,10 +45,8 @@ impl World<'_> {
         http::answer(request.header("x-forwarded-for", address).header("user-agent", agent))
     }
 
-    /// Marks and facts of the newest click.
-    fn newest(&self) -> (i64, Value) {
-        let row = &self.engine.sql("select marks, facts from click order by click_id desc limit 1")[0];
-        (row[0].parse().unwrap(), serde_json::from_str(&row[1]).unwrap())
+    fn newest(&self) -> Click {
+        stored::clicks(self.engine, "order by k.click_id desc limit 1").remove(0)
     }
 }
 
@@ -79,9 +76,10 @@ fn an_address_is_in_the_country_that_the_operator_s_file_says() {
             }
         }
         world.visited_from("german", GERMAN, BROWSER);
-        let (_, facts) = world.newest();
-        let kept = ["cc", "rg", "dv", "os", "br"].map(|key| facts[key].as_str().unwrap_or_default());
-        assert_eq!(kept, ["DE", "BY", "Browser", "Linux", "Firefox"]);
+        let facts = world.newest().facts;
+        assert_eq!(facts.country.map(|country| country.to_string()).as_deref(), Some("DE"));
+        assert_eq!((facts.region.as_deref(), facts.device), (Some("BY"), Some(Device::Browser)));
+        assert_eq!((facts.os.as_str(), facts.browser.as_str()), ("Linux", "Firefox"));
         let log = world.server().log().join("\n");
         assert!(log.contains("places.mmdb (GeoLite2-City, of 2026-11-18, "), "{log}");
         world.stop();
@@ -137,8 +135,8 @@ fn bots_are_sent_on_and_marked() {
         {
             let answer = world.visited_from("flat", address, agent);
             assert_eq!(answer.status, 302, "{answer:?}");
-            let (marks, facts) = world.newest();
-            assert_eq!(marks & BOT != 0, bot, "{address} {agent}: {facts}");
+            let newest = world.newest();
+            assert_eq!(newest.marks.has(Marks::BOT), bot, "{address} {agent}: {newest:?}");
         }
         world.stop();
     });

@@ -12,6 +12,7 @@ use domain::sketch::Sketch;
 use domain::time::{DAY_MS, Timestamp};
 use domain::visit::Visit;
 use domain::visitor::{Agent, Device, Visitor, Whereabouts};
+use store::live::Texts;
 use store::standing::Recorded;
 use store::{Db, Options, Target};
 use uuid::{NoContext, Uuid};
@@ -49,13 +50,15 @@ pub(crate) async fn write(record: &Record, mix: Mix, clicks: u64) -> Result<()> 
     let db = Db::open(&target, &options, store::schema::MIGRATIONS, &store::click::LOG)
         .during("open the store")?;
     let catalog = db.read(store::catalog::load).await.during("read the catalog")?;
-    let past = Arc::new(Past { mix, catalog, from: now().plus_ms(-DAYS * DAY_MS), clicks });
+    let texts = Texts::default();
+    let past = Arc::new(Past { mix, catalog, texts, from: now().plus_ms(-DAYS * DAY_MS), clicks });
     let mut from = 0;
     while from < clicks {
+        past.texts.follow(&db, &past.catalog).await.during("store what clicks share")?;
         let (own, to) = (Arc::clone(&past), clicks.min(from + SLICE));
         let slice = move |tx: &mut store::Tx<'_>| {
             let clicks: Vec<Click> = (from..to).filter_map(|number| own.click(number)).collect();
-            store::click::append_many(tx, &clicks)
+            store::click::append_many(tx, &own.texts, &clicks)
         };
         db.write(slice).await.during("write history")?;
         from = to;
@@ -68,6 +71,7 @@ pub(crate) async fn write(record: &Record, mix: Mix, clicks: u64) -> Result<()> 
 struct Past {
     mix: Mix,
     catalog: Catalog,
+    texts: Texts,
     from: Timestamp,
     clicks: u64,
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use testkit::http::{self, Answer};
 use testkit::{Engine, for_each_engine};
 
+use crate::PITLANE;
 use crate::world::World;
 
 /// Three users of the partner `app`, one of each role.
@@ -96,7 +97,8 @@ impl Browser {
     #[track_caller]
     pub(crate) fn post(&self, target: &str, fields: &[(&str, &str)]) -> Answer {
         let request = http::client().post(format!("{}{target}", self.base)).form(fields);
-        self.send(request.header("sec-fetch-site", "same-origin").header("origin", &self.base))
+        let origin = self.host.as_ref().map_or_else(|| self.base.clone(), |host| format!("https://{host}"));
+        self.send(request.header("sec-fetch-site", "same-origin").header("origin", origin))
     }
 
     /// Sends a form that is taken, and gives the address that it leads to.
@@ -171,6 +173,111 @@ fn an_invitation_sets_a_password_once_and_the_password_opens_the_portal() {
         let cookie = again.cookies();
         assert_eq!(again.submit("/login", &given), "/team?x=1");
         assert_ne!(again.cookies(), cookie, "a fresh token with every log-in");
+        world.stop();
+    });
+}
+
+#[test]
+fn a_session_is_kept_to_its_host_ends_and_no_other_site_can_use_it() {
+    for_each_engine(|engine| {
+        let world = start(engine);
+        let browser = Browser::new(&world).on("app.acme.test");
+        let email = "owner@app.example";
+        let invitation = format!("/invitation/{}", world.applied.setup_token(email));
+        let answer = browser.post(&invitation, &[("password", PASSWORD)]);
+        let cookie = answer.header("set-cookie");
+        assert!(cookie.starts_with("__Host-pitlane="), "{cookie}");
+        assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
+        assert_eq!(browser.get("/profile").status, 200);
+
+        let forged = |name: &str, value: &str| {
+            let request = http::client().post(format!("{}/profile", browser.base));
+            browser.send(request.header(name, value).form(&[("zone", "Asia/Tokyo")])).status
+        };
+        assert_eq!(forged("sec-fetch-site", "cross-site"), 403);
+        assert_eq!(forged("sec-fetch-site", "same-site"), 403);
+        assert_eq!(forged("origin", "https://evil.example"), 403);
+        assert_eq!(world.count("app_user where zone is not null"), 0);
+
+        let here = browser.cookies();
+        let over = |what: &str| {
+            engine.execute(&format!("update session set {what}"));
+            browser.get("/profile").status
+        };
+        assert_eq!(over("seen_ms = seen_ms - 86400000"), 303, "a day without use");
+        assert_eq!(over("seen_ms = created_ms"), 200);
+        assert_eq!(over("expires_ms = created_ms + 1"), 303, "thirty days");
+        assert_eq!(over("expires_ms = created_ms + 2592000000"), 200);
+        assert_eq!(browser.submit("/logout", &[]), "/login?said=bye");
+        assert_eq!(browser.cookies(), "");
+        let stolen = http::client().get(format!("{}/profile", browser.base)).header("cookie", here);
+        assert_eq!(
+            http::answer(stolen.header("host", "app.acme.test")).status,
+            303,
+            "the server forgot it too"
+        );
+
+        let plain = http::client().post(format!("{}/login", browser.base)).header("host", "app.acme.test");
+        let plain =
+            plain.header("origin", "http://app.acme.test").form(&[("email", email), ("password", PASSWORD)]);
+        let plain = http::answer(plain);
+        assert!(plain.status == 400 && plain.body.contains("by https"), "{plain:?}");
+        world.stop();
+    });
+}
+
+#[test]
+fn guessing_is_stopped_and_does_not_lock_the_owner_out() {
+    for_each_engine(|engine| {
+        let world = World::with(engine, USERS, &["--trusted-proxies", "127.0.0.1/32"]);
+        let email = "owner@app.example";
+        let from = |browser: &Browser, address: &str, target: &str, password: &str| {
+            let request = http::client().post(format!("{}{target}", browser.base));
+            let request = request.header("x-forwarded-for", address).header("sec-fetch-site", "same-origin");
+            browser.send(request.form(&[("email", email), ("password", password)])).status
+        };
+        let own = Browser::new(&world);
+        let invitation = format!("/invitation/{}", world.applied.setup_token(email));
+        assert_eq!(from(&own, "198.51.100.7", &invitation, PASSWORD), 303);
+        let guess = |number: u32| {
+            from(&Browser::new(&world), &format!("192.0.2.{number}"), "/login", &format!("guess {number}"))
+        };
+        assert!((0..10).all(|number| guess(number) == 200));
+        assert_eq!(guess(10), 429, "whatever the address");
+        assert_eq!(from(&Browser::new(&world), "198.51.100.7", "/login", PASSWORD), 303, "a known address");
+        world.stop();
+    });
+}
+
+#[test]
+fn a_forgotten_password_is_noted_and_a_link_of_the_staff_ends_the_old_one() {
+    for_each_engine(|engine| {
+        let world = start(engine);
+        let (email, stranger) = ("owner@app.example", Browser::new(&world));
+        let old = Browser::log_in(&world, email);
+        let asks = |email: &str| {
+            let answer = stranger.post("/forgotten", &[("email", email)]);
+            (answer.status, answer.body)
+        };
+        assert_eq!(asks(email), asks("nobody@app.example"), "whoever it is");
+        assert_eq!(asks(email).0, 200);
+        let waiting = PITLANE.run_on(engine, &["user", "list", "--json"]).ok().json();
+        assert_eq!(
+            (&waiting[0]["email"], &waiting[1]["waits_since"]),
+            (&email.into(), &serde_json::Value::Null)
+        );
+        assert!(waiting[0]["waits_since"].is_string(), "{waiting}");
+
+        let args = ["user", "reset", "Owner@app.example", "--json"];
+        let made = PITLANE.run_on(engine, &args).ok().json();
+        let link = made["link"].as_str().unwrap();
+        let path = &link[link.find("/reset/").unwrap()..];
+        assert_eq!(old.get("/profile").status, 200, "until the link is used");
+        assert_eq!(stranger.submit(path, &[("password", "a new horse in the rain")]), "/home");
+        assert_eq!((stranger.get("/profile").status, old.get("/profile").status), (200, 303));
+        assert_eq!(world.count("app_user where forgot_ms is not null or invite_hash is not null and email = 'owner@app.example'"), 0);
+        let nobody = PITLANE.run_on(engine, &["user", "reset", "nobody@app.example"]);
+        assert_eq!(nobody.code, Some(2), "{nobody:?}");
         world.stop();
     });
 }

@@ -116,21 +116,13 @@ fn click(link: &Link, values: &[(Param, &str)], agent: &str, random: u64, verdic
     hit.decided(Decision::new(verdict, ""))
 }
 
-fn keys(click: &Click) -> Keys<'_> {
-    Keys {
-        click: click.id,
-        pub_click_id: click.pub_click_id.as_deref(),
-        pub_member_id: click.pub_member_id.as_deref(),
-    }
-}
-
 /// Reads a packed click with the texts that stand elsewhere.
 fn unpacked(click: &Click, packed: &Packed, skeleton: &Skeleton) -> Facts {
     let texts = Texts {
         agent: packed.agent.map(|_| click.facts.user_agent.as_str()),
         skeleton: packed.skeleton.map(|_| skeleton.text()),
     };
-    Facts::unpack(&packed.facts, &keys(click), texts).unwrap()
+    Facts::unpack(&packed.facts, &click.keys(), texts).unwrap()
 }
 
 const USUAL: [(Param, &str); 4] = [
@@ -222,7 +214,7 @@ fn texts_that_are_missing_or_too_many_are_damage() {
     );
     let texts = [None, Some("x")].map(|agent| [None, Some("x")].map(|skeleton| Texts { agent, skeleton }));
     for texts in texts.into_iter().flatten() {
-        let unpack = |packed: &Packed| Facts::unpack(&packed.facts, &keys(&click), texts);
+        let unpack = |packed: &Packed| Facts::unpack(&packed.facts, &click.keys(), texts);
         assert_eq!(unpack(&own).is_ok(), texts.agent.is_none() && texts.skeleton.is_none());
         assert_eq!(unpack(&shared).is_ok(), texts.agent.is_some() && texts.skeleton.is_some());
     }
@@ -350,6 +342,7 @@ proptest! {
             // What can be read is what would be written, so nothing is left over and nothing is overlooked.
             if let Ok(facts) = Facts::unpack_own(bytes) {
                 let again = facts.pack(&keys, Shared::default());
+                prop_assert_eq!(&again.facts, &facts.pack_own());
                 prop_assert_eq!(Facts::unpack_own(&again.facts), Ok(facts));
             }
             let _ = Facts::unpack(bytes, &keys, texts);

@@ -44,6 +44,7 @@ assets! {
     "keyboard.js"
     "page.js"
     "chart.js"
+    "offer.js"
 }
 
 /// The scripts that every page loads, in the order of their tags.

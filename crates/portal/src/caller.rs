@@ -41,6 +41,8 @@ pub(crate) struct Caller {
     pub(crate) theme: Theme,
     /// The hash of the token in the session's cookie.
     pub(crate) token: Option<SecretHash>,
+    /// The host and port that were asked for.
+    host: String,
     /// Asked on this machine without TLS.
     plain: bool,
     /// Asked from elsewhere without TLS, as far as the browser says.
@@ -64,6 +66,7 @@ impl Caller {
             agent: agent.chars().filter(|char| !char.is_control()).take(AGENT).collect(),
             theme: Theme::of(&head.headers),
             token: token(&head.headers, if plain { PLAIN_NAME } else { COOKIE_NAME }),
+            host: host.to_owned(),
             plain,
             exposed: !plain && from.starts_with("http://"),
         })
@@ -72,6 +75,12 @@ impl Caller {
     /// Whether the browser would not keep the session: the page came without TLS from elsewhere.
     pub(crate) fn is_exposed(&self) -> bool {
         self.exposed
+    }
+
+    /// Scheme, host and port, as they stand before an absolute path in the browser's address bar.
+    pub(crate) fn base(&self) -> String {
+        let scheme = if self.plain || self.exposed { "http" } else { "https" };
+        format!("{scheme}://{}", self.host)
     }
 
     /// The cookie that gives the browser this token; it lasts until the browser ends, or the session does.

@@ -1,5 +1,7 @@
 //! Logging in and out.
 
+pub(crate) mod code;
+
 use std::sync::Arc;
 
 use askama::Template;
@@ -19,6 +21,9 @@ use crate::session;
 use crate::site::Site;
 use crate::theme::Theme;
 use crate::viewer;
+
+/// The longest e-mail address, in characters.
+const LONGEST: usize = 320;
 
 /// Where somebody goes who asked for no page.
 const START: &str = "/home";
@@ -162,7 +167,7 @@ pub(crate) async fn leave(State(site): State<Arc<Site>>, caller: Caller) -> Resu
 
 /// An address as it is kept.
 pub(crate) fn email(given: &str) -> String {
-    given.trim().to_lowercase()
+    given.trim().chars().filter(|char| !char.is_control()).take(LONGEST).collect::<String>().to_lowercase()
 }
 
 /// A query of one value.

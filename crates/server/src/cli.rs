@@ -11,6 +11,7 @@ use crate::conversion::ConversionCommand;
 use crate::failure::Failure;
 use crate::outbox::{DeliveryCommand, PostbackCommand};
 use crate::replay::OfferCommand;
+use crate::user::UserCommand;
 use crate::{apply, audit, backup, demo, erase, health, jobs, link_check, report, serve, test_mode, why};
 
 /// What every `--help` ends with.
@@ -51,6 +52,9 @@ enum Command {
     /// Manage the tokens of the JSON API
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Manage who logs in
+    #[command(subcommand)]
+    User(UserCommand),
     /// Show clicks, conversions and money, by day, partner, country and the rest
     Report(report::Command),
     /// Count everything again from the raw rows and compare it with what is stored
@@ -157,6 +161,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Link(LinkCommand::Test(test)) => test.run(),
         Command::Offer(offer) => offer.run(),
         Command::Token(token) => token.run(),
+        Command::User(user) => user.run(),
         Command::Conversion(conversion) => conversion.run(),
         Command::Delivery(delivery) => delivery.run(),
         Command::Jobs(jobs) => jobs.run(),

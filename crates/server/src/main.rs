@@ -28,6 +28,7 @@ mod serve;
 mod session;
 mod terminal;
 mod test_mode;
+mod user;
 mod visitors;
 mod why;
 mod wire;

@@ -2,18 +2,25 @@
 
 use domain::click::Click;
 use domain::conversion::Conversion;
-use domain::id::{ClickId, LinkId};
+use domain::id::{ClickId, LinkId, OfferId};
+use domain::partner::Partner;
+use domain::postback::Postback;
 use domain::report::QUARTER_MS;
 use domain::time::Timestamp;
 
-use crate::{Error, Statement, Tx, Value, click, conversion};
+use crate::{Error, Statement, Tx, Value, click, conversion, postback};
 
-pub(crate) const ALL: &[&Statement] = &[&TEST_CLICKS, &TEST_CONVERSIONS, &QUARTERS, &CLICKS, &CONVERSIONS];
+pub(crate) const ALL: &[&Statement] =
+    &[&TEST_CLICKS, &TEST_CONVERSIONS, &QUARTERS, &CLICKS, &CONVERSIONS, &POSTBACKS];
 
 static TEST_CLICKS: Statement = Statement::new(
     "activity.test_clicks",
-    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click
-     where link_id = ?1 and (marks & 2) <> 0 order by click_id desc limit ?2",
+    concat!(
+        "select ",
+        click::columns!(),
+        " from click k
+     where k.link_id = ?1 and (k.marks & 2) <> 0 order by k.click_id desc limit ?2"
+    ),
 );
 
 static TEST_CONVERSIONS: Statement = Statement::new(
@@ -29,13 +36,26 @@ static QUARTERS: Statement = Statement::new(
 
 static CLICKS: Statement = Statement::new(
     "activity.clicks",
-    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click
-     where click_id >= ?1 and click_id < ?2 and link_id = ?3 order by click_id desc limit ?4",
+    concat!(
+        "select ",
+        click::columns!(),
+        " from click k
+     where k.click_id >= ?1 and k.click_id < ?2 and k.link_id = ?3 order by k.click_id desc limit ?4"
+    ),
 );
 
 static CONVERSIONS: Statement = Statement::new(
     "activity.conversions",
     "select * from conversion where link_id = ?1 order by conversion_id desc limit ?2",
+);
+
+/// Also those that are switched off.
+static POSTBACKS: Statement = Statement::new(
+    "activity.postbacks",
+    "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
+         on_rejected, on_change, enabled
+     from postback
+     where network_id = ?1 and partner_id = ?2 and (offer_id is null or offer_id = ?3) order by slug limit ?4",
 );
 
 /// Quarters of an hour that are looked through for clicks.
@@ -80,4 +100,15 @@ pub fn clicks(tx: &mut Tx<'_>, link: LinkId, now: Timestamp, limit: usize) -> Re
 /// The newest conversions of a link, tests too, newest first, at most `limit`.
 pub fn conversions(tx: &mut Tx<'_>, link: LinkId, limit: i64) -> Result<Vec<Conversion>, Error> {
     tx.query(&CONVERSIONS, &[link.uuid().into(), limit.into()])?.iter().map(conversion::read).collect()
+}
+
+/// A partner's postbacks that may be told of an offer's conversions, at most `limit`.
+pub fn postbacks(
+    tx: &mut Tx<'_>,
+    partner: &Partner,
+    offer: OfferId,
+    limit: i64,
+) -> Result<Vec<Postback>, Error> {
+    let params = [partner.network.uuid().into(), partner.id.uuid().into(), offer.uuid().into(), limit.into()];
+    tx.query(&POSTBACKS, &params)?.iter().map(postback::read).collect()
 }

@@ -3,12 +3,13 @@
 pub(crate) mod key;
 pub mod list;
 
-use domain::click::{Click, Marks, Verdict};
+use domain::click::{Click, Damaged, Facts, Marks, Texts as SharedTexts, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
 use self::key::Which;
+use crate::live::Texts;
 use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value, report};
 
 pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &NEWEST];
@@ -24,37 +25,50 @@ pub static LOG: Append = Append::new(
         ("marks", Column::Int),
         ("pub_click_id", Column::Text),
         ("pub_member_id", Column::Text),
-        ("facts", Column::Text),
+        ("facts", Column::Blob),
+        ("agent_hash", Column::Int),
+        ("destination_hash", Column::Int),
     ],
 )
 .listed_by(&report::ARRIVED);
 
-static FIND: Statement = Statement::new(
-    "click.find",
-    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click where click_id = ?1",
-);
+/// What a click is read from, out of `click k`.
+macro_rules! columns {
+    () => {
+        "k.click_id, k.link_id, k.verdict, k.marks, k.pub_click_id, k.pub_member_id, k.facts,
+         (select text from click_text where text_hash = k.agent_hash) as agent_text,
+         (select text from click_text where text_hash = k.destination_hash) as destination_text"
+    };
+}
+pub(crate) use columns;
+
+static FIND: Statement =
+    Statement::new("click.find", concat!("select ", columns!(), " from click k where k.click_id = ?1"));
 
 /// The postbacks of one click wait for each other, on every node.
 static LOCK: Statement = Statement::new(
     "click.lock",
-    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click where click_id = ?1
-     {for_update}",
+    concat!("select ", columns!(), " from click k where k.click_id = ?1 {for_update}"),
 );
 
 static NEWEST: Statement = Statement::new(
     "click.newest",
-    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click
-     where click_id >= ?1 and click_id < ?2 order by click_id desc limit ?3",
+    concat!(
+        "select ",
+        columns!(),
+        " from click k where k.click_id >= ?1 and k.click_id < ?2 order by k.click_id desc limit ?3"
+    ),
 );
 
-/// Adds a click to the log's current batch. It is recorded when the ticket says that it is durable.
-pub fn append(db: &Db, click: &Click) -> Result<Ticket, Error> {
-    db.append(row(click)?)
+/// Adds a click to the log's current batch, without the texts that are stored beside the clicks. It is recorded when the
+/// ticket says that it is durable.
+pub fn append(db: &Db, texts: &Texts, click: &Click) -> Result<Ticket, Error> {
+    db.append(row(texts, click))
 }
 
 /// Adds many clicks in a write of their own: for generated history.
-pub fn append_many(tx: &mut Tx<'_>, clicks: &[Click]) -> Result<(), Error> {
-    let rows = clicks.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+pub fn append_many(tx: &mut Tx<'_>, texts: &Texts, clicks: &[Click]) -> Result<(), Error> {
+    let rows: Vec<_> = clicks.iter().map(|click| row(texts, click)).collect();
     tx.append(&LOG, &rows)
 }
 
@@ -100,22 +114,25 @@ pub(crate) fn newest(
     tx.query(&NEWEST, &[from.into(), before.into(), limit.into()])?.iter().map(read).collect()
 }
 
-fn row(click: &Click) -> Result<Vec<Value>, Error> {
-    let facts = serde_json::to_string(&click.facts).map_err(|why| Error::bug("click.append", why))?;
-    Ok(vec![
+fn row(texts: &Texts, click: &Click) -> Vec<Value> {
+    let packed = texts.pack(click);
+    vec![
         click.id.uuid().into(),
         click.link.uuid().into(),
         click.verdict.number().into(),
         click.marks.0.into(),
         click.pub_click_id.as_deref().into(),
         click.pub_member_id.as_deref().into(),
-        facts.into(),
-    ])
+        packed.facts.into(),
+        packed.agent.into(),
+        packed.skeleton.into(),
+    ]
 }
 
+/// A click out of its [`columns`].
 pub(crate) fn read(row: &Row) -> Result<Click, Error> {
     let number = row.int("verdict")?;
-    Ok(Click {
+    let mut click = Click {
         id: ClickId(row.uuid("click_id")?),
         link: LinkId(row.uuid("link_id")?),
         verdict: Verdict::from_number(number)
@@ -123,6 +140,26 @@ pub(crate) fn read(row: &Row) -> Result<Click, Error> {
         marks: Marks(row.int("marks")?),
         pub_click_id: row.opt_text("pub_click_id")?,
         pub_member_id: row.opt_text("pub_member_id")?,
-        facts: serde_json::from_str(&row.text("facts")?).map_err(|why| Error::bug("click.facts", why))?,
-    })
+        facts: Facts::default(),
+    };
+    let (agent, skeleton) = (row.opt_text("agent_text")?, row.opt_text("destination_text")?);
+    let texts = SharedTexts { agent: agent.as_deref(), skeleton: skeleton.as_deref() };
+    click.facts = facts(&row.blob("facts")?, |bytes| Facts::unpack(bytes, &click.keys(), texts))?;
+    Ok(click)
+}
+
+/// What a click carries by itself: all but a user agent and a destination that stand elsewhere. It needs the column `facts`
+/// alone.
+pub(crate) fn own_facts(row: &Row) -> Result<Facts, Error> {
+    facts(&row.blob("facts")?, Facts::unpack_own)
+}
+
+/// How every row begins that was written before facts were packed: as JSON.
+const JSON: u8 = b'{';
+
+fn facts(bytes: &[u8], unpack: impl FnOnce(&[u8]) -> Result<Facts, Damaged>) -> Result<Facts, Error> {
+    if bytes.first() == Some(&JSON) {
+        return serde_json::from_slice(bytes).map_err(|why| Error::bug("click.facts", why));
+    }
+    unpack(bytes).map_err(|why| Error::bug("click.facts", why))
 }

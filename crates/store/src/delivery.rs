@@ -1,7 +1,6 @@
 //! Deliveries: the outbox. Written in the conversion's own transaction, claimed by workers with leases.
 
 use domain::ambient::Ambient;
-use domain::click::Facts;
 use domain::conversion::{Conversion, Status};
 use domain::delivery::{DeliveryState, Origin};
 use domain::id::{ConversionId, DeliveryId, NetworkId, PostbackId};
@@ -11,7 +10,7 @@ use domain::time::Timestamp;
 use domain::visit::Param;
 use uuid::Uuid;
 
-use crate::{Error, Row, Statement, Tx, Value, conversion, partner, postback};
+use crate::{Error, Row, Statement, Tx, Value, click, conversion, partner, postback};
 
 pub mod log;
 mod run;
@@ -294,8 +293,7 @@ fn claimed(tx: &mut Tx<'_>, row: &Row, lease: Timestamp) -> Result<Claimed, Erro
 /// What a delivery tells: the conversion, in the status that the delivery was made for.
 fn news(row: &Row, told: Status) -> Result<News, Error> {
     let conversion = Conversion { status: told, ..conversion::read(row)? };
-    let facts: Facts =
-        serde_json::from_str(&row.text("facts")?).map_err(|why| Error::bug("click.facts", why))?;
+    let facts = click::own_facts(row)?;
     let sub = |n| Some((n, facts.parameter(Param::sub(n)?)?.to_owned()));
     Ok(News {
         payout: conversion.told_payout(),

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use domain::ambient::Ambient;
 use domain::catalog::Catalog;
+use domain::click::Facts;
 use domain::conversion::{Change, Conversion, Reason, Status};
 use domain::erase::Key;
 use domain::id::{ClickId, NetworkId, PartnerId};
 use domain::link::Link;
-use serde_json::{Map, Value as Json};
 
 use crate::click::key::Which;
 use crate::error::Mistake;
@@ -87,7 +87,8 @@ static ATTEMPTS: Statement = Statement::new(
 
 static BLANK_CLICK: Statement = Statement::new(
     "erase.blank_click",
-    "update click set facts = ?4, pub_member_id = case when pub_member_id = ?2 then ?3 else pub_member_id end,
+    "update click set facts = ?4, agent_hash = null, destination_hash = null,
+         pub_member_id = case when pub_member_id = ?2 then ?3 else pub_member_id end,
          pub_click_id = case when pub_click_id = ?2 then ?3 else pub_click_id end
      where click_id = ?1",
 );
@@ -144,9 +145,6 @@ const CLICKS_AT_ONCE: usize = 50;
 
 /// Clicks that are locked at the beginning: more than a person makes at once.
 const LOCKED: usize = 1_000;
-
-/// Facts of a click that reports count by and that tell nobody who it was.
-const KEPT: &[&str] = &["cc", "rg", "dv", "os", "br"];
 
 /// A member of a partner.
 #[derive(Debug, Clone)]
@@ -280,7 +278,7 @@ pub fn step(
             erasing.conversion(tx, &made, &mut done)?;
         }
         done.requests += tx.execute(&BLANK_REQUESTS, &[id.uuid().into()])?;
-        let facts = only(&row.text("facts")?, KEPT)?;
+        let facts = counted(click::own_facts(&row)?).pack_own();
         let params: [Value; 4] =
             [id.uuid().into(), member.id.as_str().into(), pseudonym.into(), facts.into()];
         done.clicks += tx.execute(&BLANK_CLICK, &params)?;
@@ -335,12 +333,10 @@ impl Erasing<'_> {
     }
 }
 
-/// A JSON object with only these fields.
-fn only(text: &str, fields: &[&str]) -> Result<String, Error> {
-    let mut object: Map<String, Json> =
-        serde_json::from_str(text).map_err(|why| Error::bug("erase.only", why))?;
-    object.retain(|name, _| fields.contains(&name.as_str()));
-    Ok(Json::Object(object).to_string())
+/// The facts of a click that reports count by and that tell nobody who it was.
+fn counted(facts: Facts) -> Facts {
+    let Facts { country, region, device, os, browser, .. } = facts;
+    Facts { country, region, device, os, browser, ..Facts::default() }
 }
 
 /// How a member is known in conversions.

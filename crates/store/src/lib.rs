@@ -49,6 +49,7 @@ mod error;
 mod inbox;
 mod migrate;
 mod statement;
+mod text;
 mod value;
 
 pub use backup::{Copied, Progress, backup, restore};

@@ -5,6 +5,7 @@
 mod completed;
 mod sketches;
 mod tallies;
+mod texts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use completed::Completed;
 pub(crate) use sketches::SHARDS;
 pub use sketches::Sketches;
 pub use tallies::Tallies;
+pub use texts::Texts;
 
 use crate::{Db, EngineKind, Error, catalog, click, conversion, sketch, tally};
 
@@ -59,6 +61,8 @@ pub struct Live {
     pub tallies: Tallies,
     /// What each link's recent clicks looked like.
     pub sketches: Sketches,
+    /// The texts that clicks share.
+    pub texts: Texts,
 }
 
 /// What is known about one hit: of its offer and member from everything, of its link from the recent clicks.
@@ -117,6 +121,7 @@ impl Follower {
         let position = (start, ConversionId(Uuid::nil()));
         let mut follower = Self { db, live, position, tallied: start, learnt: None, looks: 0 };
         follower.recall().await?;
+        follower.live.texts.recall(&follower.db).await?;
         follower.look().await?;
         Ok(follower)
     }
@@ -149,6 +154,10 @@ impl Follower {
         if let Some(fresh) = fresh {
             tracing::info!(version = fresh.version, links = fresh.links.len(), "catalog loaded");
             self.live.catalog.store(Arc::new(fresh));
+        }
+        // Until they are stored, clicks keep these texts themselves.
+        if let Err(error) = self.live.texts.follow(&self.db, &self.live.catalog.load_full()).await {
+            tracing::debug!(%error, "cannot store texts that clicks share");
         }
         self.follow_places().await?;
         self.follow_tallies().await?;

@@ -12,6 +12,7 @@ use domain::offer::Offer;
 use domain::time::Timestamp;
 
 use crate::inbound::Case;
+use crate::live::Texts;
 use crate::ruling::{Named, Order};
 use crate::tally::Written;
 use crate::upload::{Step, Work};
@@ -121,7 +122,7 @@ impl Touched {
 fn write(tx: &mut Tx<'_>, touched: &Touched) -> Result<(), Error> {
     for own in &touched.clicks {
         if click::find(tx, own.id)?.is_none() {
-            click::append_many(tx, std::slice::from_ref(own))?;
+            click::append_many(tx, &Texts::default(), std::slice::from_ref(own))?;
         }
     }
     for own in &touched.conversions {

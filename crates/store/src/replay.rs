@@ -23,9 +23,12 @@ static END: Statement = Statement::new(
 
 static CLICKS: Statement = Statement::new(
     "replay.clicks",
-    "select k.click_id, k.link_id, k.verdict, k.marks, k.pub_click_id, k.pub_member_id, k.facts
-     from click k join link l on l.link_id = k.link_id
-     where k.click_id > ?1 and k.click_id <= ?2 and l.offer_id = ?3 order by k.click_id limit ?4",
+    concat!(
+        "select ",
+        click::columns!(),
+        " from click k join link l on l.link_id = k.link_id
+         where k.click_id > ?1 and k.click_id <= ?2 and l.offer_id = ?3 order by k.click_id limit ?4"
+    ),
 );
 
 static CONVERSIONS: Statement = Statement::new(

@@ -26,6 +26,7 @@
 mod ask;
 mod audit;
 mod count;
+mod partner;
 mod recount;
 mod scan;
 
@@ -43,11 +44,13 @@ pub use self::audit::{
     Difference, Extent, audit_deliveries, audit_quarter, audit_tallies, extent, next_busy,
 };
 pub use self::count::{Counted, as_of, count};
+pub use self::partner::quarters;
 pub use self::recount::{recount_quarter, recount_step};
 
 pub(crate) use self::ask::ALL as ASKED;
 pub(crate) use self::audit::ALL as AUDITED;
 pub(crate) use self::count::{ALL as COUNTED, ARRIVED};
+pub(crate) use self::partner::ALL as OF_PARTNER;
 pub(crate) use self::recount::ALL as RECOUNTED;
 pub(crate) use self::scan::ALL as SCANNED;
 

@@ -1,12 +1,13 @@
 //! Retention: removes what is older than a border, a bounded step at a time, so that a click never waits long behind
 //! it. Conversions, their history and every total stay for ever.
 
+use domain::click::Facts;
 use domain::id::{ClickId, ConversionId};
 use domain::time::Timestamp;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use crate::click::key;
+use crate::click::{self, key};
 use crate::{Error, Row, Statement, Tx, Value};
 
 pub(crate) const ALL: &[&Statement] = &[
@@ -57,11 +58,14 @@ static REMOVE_CLICKS: Statement = Statement::new(
 
 static CLICK_FACTS: Statement = Statement::new(
     "retention.click_facts",
-    "select click_id, facts from click where click_id > ?1 and click_id < ?2 order by click_id limit ?3",
+    "select click_id, facts, agent_hash, destination_hash from click where click_id > ?1 and click_id < ?2
+     order by click_id limit ?3",
 );
 
-static SET_FACTS: Statement =
-    Statement::new("retention.set_facts", "update click set facts = ?2 where click_id = ?1");
+static SET_FACTS: Statement = Statement::new(
+    "retention.set_facts",
+    "update click set facts = ?2, agent_hash = null, destination_hash = null where click_id = ?1",
+);
 
 static CONVERSIONS: Statement = Statement::new(
     "retention.conversions",
@@ -226,17 +230,21 @@ fn click_addresses(tx: &mut Tx<'_>, from: Uuid, until: Timestamp) -> Result<(Ste
     let found = tx.query(&CLICK_FACTS, &[from.into(), first_id(until).into(), STEP.into()])?;
     let mut rows = 0;
     for row in &found {
-        if let Some(facts) = without(&row.text("facts")?, VISITOR)? {
-            let id = ClickId(row.uuid("click_id")?);
-            rows += tx.execute(&SET_FACTS, &[id.uuid().into(), facts.into()])?;
+        if let Some(facts) = without_visitor(row)? {
+            rows += tx.execute(&SET_FACTS, &[row.uuid("click_id")?.into(), facts.pack_own().into()])?;
         }
     }
     Ok((Step { rows, more: is_full(&found) }, last(&found, "click_id", from)?))
 }
 
-/// The facts of a click that tell whose it was: address, user agent, and where the visitor was sent, because both may
-/// stand in that URL.
-const VISITOR: &[&str] = &["ip", "ua", "to"];
+/// The facts of a click without what tells whose it was: address, user agent, and where the visitor was sent, because both
+/// may stand in that URL; `None` when there is none of it.
+fn without_visitor(row: &Row) -> Result<Option<Facts>, Error> {
+    let told = click::own_facts(row)?;
+    let elsewhere = row.opt_int("agent_hash")?.is_some() || row.opt_int("destination_hash")?.is_some();
+    let kept = Facts { address: None, user_agent: String::new(), destination: String::new(), ..told.clone() };
+    Ok((elsewhere || kept != told).then_some(kept))
+}
 
 /// The kept parameters of a conversion that tell where the visitor was.
 const WHERE: &[&str] = &["cnv_conversion_ip_address"];

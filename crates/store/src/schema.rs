@@ -5,7 +5,7 @@ use crate::{
     activity, advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network,
     offer, partner,
 };
-use crate::{erase, job, retention, saved_view};
+use crate::{erase, job, retention, saved_view, text};
 use crate::{offer_change, postback, replay, ruling, session, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
@@ -23,6 +23,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V11__partner_list", sql: include_str!("../migrations/V11__partner_list.sql") },
     MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
     MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
+    MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -61,9 +62,11 @@ pub fn statements() -> Vec<&'static Statement> {
         report::COUNTED,
         report::RECOUNTED,
         report::SCANNED,
+        report::OF_PARTNER,
         replay::ALL,
         tally::ALL,
         test_mode::ALL,
+        text::ALL,
         upload::ALL,
         user::ALL,
     ]

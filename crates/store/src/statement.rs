@@ -6,8 +6,8 @@ use crate::value::Value;
 /// A named SQL statement, written once for both engines.
 ///
 /// Parameters are `?1`, `?2`, …; a fragment in braces stands for what the engines spell differently:
-/// `{blob}` `{without_rowid}` `{skip_locked}` `{for_update}` `{greatest}` `{least}`, and `{json}` behind a text that
-/// `->>` reads.
+/// `{blob}` `{without_rowid}` `{skip_locked}` `{for_update}` `{greatest}` `{least}`, and
+/// `{bytes_of}(text{in_utf8})`.
 /// `{greatest}(a, b)` and `{least}(a, b)` must not be given a null: the engines disagree about it.
 #[derive(Debug)]
 pub struct Statement {

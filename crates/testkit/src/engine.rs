@@ -130,7 +130,12 @@ impl Engine {
 
     /// An id as a literal of this engine's SQL.
     pub fn id(&self, id: &str) -> String {
-        let hex = Uuid::parse_str(id).expect("an id").simple().to_string();
+        self.bytes(Uuid::parse_str(id).expect("an id").as_bytes())
+    }
+
+    /// Bytes as they are written in SQL.
+    pub fn bytes(&self, bytes: &[u8]) -> String {
+        let hex = hex(bytes);
         match self {
             Self::Sqlite(_) => format!("x'{hex}'"),
             Self::Postgres { .. } => format!("'\\x{hex}'::bytea"),
@@ -239,11 +244,15 @@ fn text(value: ValueRef<'_>) -> String {
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Real(number) => number.to_string(),
         ValueRef::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        ValueRef::Blob(bytes) => bytes.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }),
+        ValueRef::Blob(bytes) => hex(bytes),
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]

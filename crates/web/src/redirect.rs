@@ -164,7 +164,7 @@ fn parameter(verdict: Verdict, visit: &Visit<'_>) -> Option<Cow<'static, str>> {
 /// Returns when the click is durable. The record goes its way even if the visitor has gone.
 async fn record(app: &App, meter: &Meter, hit: &Hit) -> Result<(), store::Error> {
     let asked = Instant::now();
-    store::click::append(&app.db, &hit.click)?.durable().await?;
+    store::click::append(&app.db, &app.live.texts, &hit.click)?.durable().await?;
     meter.click_durable(asked.elapsed());
     if let Some(seen) = hit.seen {
         app.live.sketches.learn_seen(hit.click.link, seen);

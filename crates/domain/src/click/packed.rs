@@ -11,9 +11,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use uuid::Uuid;
+
 use super::names;
 use super::skeleton::{Beyond, Keys, Skeleton};
 use super::{Click, Facts};
+use crate::id::ClickId;
 use crate::visit::Param;
 use crate::visitor::{Country, Device};
 
@@ -80,12 +83,16 @@ pub struct Damaged(&'static str);
 impl Click {
     /// Its facts as they are stored.
     pub fn pack(&self, shared: Shared<'_>) -> Packed {
-        let keys = Keys {
+        self.facts.pack(&self.keys(), shared)
+    }
+
+    /// What it is known by beside its facts.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys {
             click: self.id,
             pub_click_id: self.pub_click_id.as_deref(),
             pub_member_id: self.pub_member_id.as_deref(),
-        };
-        self.facts.pack(&keys, shared)
+        }
     }
 }
 
@@ -127,6 +134,12 @@ impl Facts {
             to.text(value);
         }
         Packed { facts: to.0, agent, skeleton }
+    }
+
+    /// As they are stored when no text stands elsewhere.
+    pub fn pack_own(&self) -> Vec<u8> {
+        let nobody = Keys { click: ClickId(Uuid::nil()), pub_click_id: None, pub_member_id: None };
+        self.pack(&nobody, Shared::default()).facts
     }
 
     /// Bytes that suffice for nearly all, so that they are allocated once.

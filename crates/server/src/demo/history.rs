@@ -12,6 +12,7 @@ use domain::time::{DAY_MS, HOUR_MS, Timestamp};
 use domain::visit::{Param, Visit};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use store::live::Texts;
 use store::{Db, Error, Tx, conversion};
 
 use super::campaign::{Campaign, rhythm};
@@ -50,6 +51,7 @@ struct Pen {
     past: Past,
     /// The day on which a partner's tracker forgets to fill in the member.
     accident: i64,
+    texts: Arc<Texts>,
 }
 
 /// Writes `days` days of history up to `now`.
@@ -60,16 +62,18 @@ pub(super) async fn write(
     days: i64,
     now: Timestamp,
 ) -> Result<Past, Error> {
-    let setting = Arc::new(setting);
+    let (setting, texts) = (Arc::new(setting), Arc::new(Texts::default()));
     let mut pen = Pen {
         rng: SmallRng::seed_from_u64(seed),
         outbox: Outbox::default(),
         past: Past::default(),
         accident: day(now) - 9,
+        texts: Arc::clone(&texts),
     };
     let mut from = now.plus_ms(-days * DAY_MS);
     while from < now {
         let to = from.plus_ms(SLICE_MS).min(now);
+        texts.follow(db, &setting.catalog).await?;
         let (before, own) = (pen, Arc::clone(&setting));
         pen = db
             .write(move |tx| {
@@ -109,7 +113,7 @@ impl Pen {
     }
 
     fn append(&mut self, tx: &mut Tx<'_>, waiting: &mut Vec<Click>) -> Result<(), Error> {
-        store::click::append_many(tx, waiting)?;
+        store::click::append_many(tx, &self.texts, waiting)?;
         self.past.clicks += waiting.len() as u64;
         waiting.clear();
         Ok(())

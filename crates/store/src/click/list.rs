@@ -11,7 +11,7 @@ use domain::report::{QUARTER_MS, quarter};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
-use super::read;
+use super::{columns, read};
 use crate::{Error, Statement, Tx, Value, report};
 
 pub(crate) const ALL: &[&Statement] =
@@ -21,8 +21,8 @@ pub(crate) const ALL: &[&Statement] =
 static QUARTERS_OF_LINK: Statement = Statement::new(
     "click_list.quarters_of_link",
     "select start_ms from click_count
-     where link_id = ?1 and start_ms >= ?2 and start_ms < ?3 and ((?4 >> cast(verdict as integer)) & 1) = 1
-         and (country = ?5 or ?5 = '') and (device = ?6 or ?6 = '')
+     where link_id = ?1 and start_ms >= ?2 and start_ms < ?3
+         and ((cast(?4 as bigint) >> cast(verdict as integer)) & 1) = 1 and (country = ?5 or ?5 = '') and (device = ?6 or ?6 = '')
      group by start_ms having sum(hits) > 0 order by start_ms desc limit ?7",
 );
 
@@ -30,7 +30,7 @@ static QUARTERS: Statement = Statement::new(
     "click_list.quarters",
     "select c.start_ms from click_count c join link l on l.link_id = c.link_id
      where c.network_id = ?1 and c.start_ms >= ?2 and c.start_ms < ?3
-         and ((?4 >> cast(c.verdict as integer)) & 1) = 1
+         and ((cast(?4 as bigint) >> cast(c.verdict as integer)) & 1) = 1
          and (c.country = ?5 or ?5 = '') and (c.device = ?6 or ?6 = '') and l.partner_id = ?7
      group by c.start_ms having sum(c.hits) > 0 order by c.start_ms desc limit ?8",
 );
@@ -38,14 +38,18 @@ static QUARTERS: Statement = Statement::new(
 /// Looks at `?3` clicks below `?2`. With zeros for the link: of every link of the partner.
 static CLICKS: Statement = Statement::new(
     "click_list.clicks",
-    "select k.* from (
+    concat!(
+        "select ",
+        columns!(),
+        " from (
          select click_id, link_id, verdict, marks from click
          where click_id >= ?1 and click_id < ?2 order by click_id desc limit ?3) w
      join link l on l.link_id = w.link_id
      join click k on k.click_id = w.click_id
      where l.network_id = ?4 and l.partner_id = ?5 and (w.link_id = ?6 or ?6 = ?7)
-         and ((?8 >> cast(w.verdict as integer)) & 1) = 1 and (w.marks & 2) = 0
-     order by k.click_id desc limit ?9",
+         and ((cast(?8 as bigint) >> cast(w.verdict as integer)) & 1) = 1 and (w.marks & 2) = 0
+     order by k.click_id desc limit ?9"
+    ),
 );
 
 /// How many those are that [`CLICKS`] looks at.
@@ -63,22 +67,34 @@ static LOWEST: Statement = Statement::new(
 
 static TESTS: Statement = Statement::new(
     "click_list.tests",
-    "select k.* from click k join link l on l.link_id = k.link_id
+    concat!(
+        "select ",
+        columns!(),
+        " from click k join link l on l.link_id = k.link_id
      where (k.marks & 2) <> 0 and k.click_id >= ?1 and k.click_id < ?2 and l.network_id = ?3 and l.partner_id = ?4
-         and (k.link_id = ?5 or ?5 = ?6) and ((?7 >> cast(k.verdict as integer)) & 1) = 1
-     order by k.click_id desc limit ?8",
+         and (k.link_id = ?5 or ?5 = ?6) and ((cast(?7 as bigint) >> cast(k.verdict as integer)) & 1) = 1
+     order by k.click_id desc limit ?8"
+    ),
 );
 
 static BY_PUB_CLICK_ID: Statement = Statement::new(
     "click_list.by_pub_click_id",
-    "select k.* from click k join link l on l.link_id = k.link_id
-     where k.pub_click_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4",
+    concat!(
+        "select ",
+        columns!(),
+        " from click k join link l on l.link_id = k.link_id
+     where k.pub_click_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4"
+    ),
 );
 
 static BY_PUB_MEMBER_ID: Statement = Statement::new(
     "click_list.by_pub_member_id",
-    "select k.* from click k join link l on l.link_id = k.link_id
-     where k.pub_member_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4",
+    concat!(
+        "select ",
+        columns!(),
+        " from click k join link l on l.link_id = k.link_id
+     where k.pub_member_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4"
+    ),
 );
 
 /// So many links are asked for one by one, through their own index.

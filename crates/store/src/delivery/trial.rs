@@ -13,6 +13,7 @@ use domain::postback::{Postback, Scope};
 use domain::visit::Param;
 
 use super::insert;
+use crate::live::Texts;
 use crate::{Error, Tx, click, conversion};
 
 /// A sale of which a share is paid, in micro-units of the offer's currency.
@@ -52,7 +53,7 @@ pub fn send(
         pub_member_id: Some(trial.pub_member_id.clone()),
         facts: Facts { parameters: trial.subs.iter().filter_map(sub).collect(), ..Facts::default() },
     };
-    click::append_many(tx, std::slice::from_ref(&clicked))?;
+    click::append_many(tx, &Texts::default(), std::slice::from_ref(&clicked))?;
     let id = ConversionId(ambient.new_id(now));
     let sale = matches!(terms.payout, Rate::Share(_))
         .then(|| Money { micros: SALE_MICROS, currency: link.offer.currency });

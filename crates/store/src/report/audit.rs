@@ -1,5 +1,5 @@
-//! The audit: everything that is counted, counted again from the raw rows by SQL alone, and compared. It shares no code
-//! with the counting but the shape of a key.
+//! The audit: everything that is counted, counted again from the raw rows, and compared. It shares no code with
+//! the counting but the shape of a key and how a click's facts are read.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use domain::time::Timestamp;
 use uuid::Uuid;
 
 use super::count::{moves, of_clicks};
-use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, clicks, first_id, ids, worth};
-use crate::{Error, Row, Statement, Tx, Value, retention};
+use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, clicks, first_id, ids, pages, worth};
+use crate::{Error, Row, Statement, Tx, Value, click, retention};
 
 pub(crate) const ALL: &[&Statement] = &[
     &RAW_CLICKS,
@@ -31,19 +31,20 @@ pub(crate) const ALL: &[&Statement] = &[
     &DELIVERIES,
 ];
 
+/// Clicks that are read at once.
+const PAGE: usize = 5_000;
+
 /// Bits and numbers stand here as they are stored: 7 are the marks of what is not counted, 0, 6 and 7 the verdicts of
 /// what is sent on.
 static RAW_CLICKS: Statement = Statement::new(
     "audit.raw_clicks",
-    "select l.network_id, k.link_id, k.verdict, coalesce(k.facts{json} ->> 'cc', '') as country,
-         coalesce(k.facts{json} ->> 'dv', '') as device, coalesce(k.facts{json} ->> 'os', '') as os, count(*) as hits,
-         cast(sum(case when (k.marks & 7) = 0 then 1 else 0 end) as bigint) as counted,
-         cast(sum(case when (k.marks & 39) = 0 then 1 else 0 end) as bigint) as unique_clicks,
-         cast(sum(case when (k.marks & 23) = 0 and k.verdict in (0, 6, 7) then 1 else 0 end) as bigint) as sent_on,
-         cast(sum((k.marks & 4) / 4) as bigint) as bots, cast(sum(k.marks & 1) as bigint) as prefetches
+    "select l.network_id, k.click_id, k.link_id, k.verdict, k.facts, 1 as hits,
+         case when (k.marks & 7) = 0 then 1 else 0 end as counted,
+         case when (k.marks & 39) = 0 then 1 else 0 end as unique_clicks,
+         case when (k.marks & 23) = 0 and k.verdict in (0, 6, 7) then 1 else 0 end as sent_on,
+         (k.marks & 4) / 4 as bots, k.marks & 1 as prefetches
      from click k left join link l on l.link_id = k.link_id
-     where k.click_id >= ?1 and k.click_id < ?2 and (k.marks & 2) = 0
-     group by 1, 2, 3, 4, 5, 6",
+     where k.click_id > ?1 and k.click_id < ?2 and (k.marks & 2) = 0 order by k.click_id limit ?3",
 );
 
 static COUNTED_CLICKS: Statement = Statement::new(
@@ -257,19 +258,26 @@ fn raw_clicks(tx: &mut Tx<'_>, start: Timestamp) -> Result<ClickCounts, Error> {
     Ok(raw)
 }
 
+/// Adds the clicks of a range of ids, page by page, or takes them away.
 fn group(
     tx: &mut Tx<'_>,
-    range: (Uuid, Uuid),
+    (from, until): (Uuid, Uuid),
     start: Timestamp,
     into: &mut ClickCounts,
     sign: i64,
 ) -> Result<(), Error> {
-    for row in tx.query(&RAW_CLICKS, &[range.0.into(), range.1.into()])? {
-        let found = clicks(&row)?;
-        let found = if sign < 0 { negative(&found) } else { found };
-        into.entry(click_key(&row, start)?).or_default().add(&found);
-    }
-    Ok(())
+    let mut last = Uuid::from_u128(from.as_u128().saturating_sub(1));
+    pages(tx, PAGE, |tx| {
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let rows = tx.query(&RAW_CLICKS, &[last.into(), until.into(), limit.into()])?;
+        for row in &rows {
+            last = row.uuid("click_id")?;
+            let found = clicks(row)?;
+            let found = if sign < 0 { negative(&found) } else { found };
+            into.entry(raw_key(row, start)?).or_default().add(&found);
+        }
+        Ok(rows.len())
+    })
 }
 
 fn negative(counts: &Clicks) -> Clicks {
@@ -315,6 +323,19 @@ fn click_key(row: &Row, start: Timestamp) -> Result<ClickKey, Error> {
         country: row.text("country")?,
         device: row.text("device")?,
         os: row.text("os")?,
+    })
+}
+
+fn raw_key(row: &Row, start: Timestamp) -> Result<ClickKey, Error> {
+    let facts = click::own_facts(row)?;
+    Ok(ClickKey {
+        network: NetworkId(row.opt_uuid("network_id")?.unwrap_or(Uuid::nil())),
+        start,
+        link: LinkId(row.uuid("link_id")?),
+        verdict: row.int("verdict")?,
+        country: facts.country.map_or_else(String::new, |country| country.to_string()),
+        device: facts.device.map_or_else(String::new, |device| device.to_string()),
+        os: facts.os,
     })
 }
 

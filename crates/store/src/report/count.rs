@@ -1,6 +1,5 @@
 //! The counting: a bounded number of clicks and lines of history at a time, exactly once.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -8,13 +7,12 @@ use domain::click::{Marks, Verdict};
 use domain::id::{ClickId, EventId, LinkId, NetworkId};
 use domain::report::{Clicks, quarter};
 use domain::time::Timestamp;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, Worth, ids};
 use crate::click::key::Noted;
 use crate::error::Mistake;
-use crate::{Db, Error, Row, Statement, Tx, Value};
+use crate::{Db, Error, Row, Statement, Tx, Value, click};
 
 pub(crate) const ALL: &[&Statement] = &[
     &ARRIVED,
@@ -309,35 +307,22 @@ fn note(row: &Row, noted: &mut Noted) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the counts need of a click's facts.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Seen<'a> {
-    #[serde(borrow)]
-    cc: Cow<'a, str>,
-    #[serde(borrow)]
-    dv: Cow<'a, str>,
-    #[serde(borrow)]
-    os: Cow<'a, str>,
-}
-
 /// Where and how a click counts; none for a test.
 fn counted(row: &Row, network: NetworkId) -> Result<Option<(ClickKey, Clicks)>, Error> {
     let marks = Marks(row.int("marks")?);
     if marks.has(Marks::TEST) {
         return Ok(None);
     }
-    let facts = row.opt_str("facts")?.unwrap_or("{}");
-    let seen: Seen<'_> = serde_json::from_str(facts).map_err(|why| Error::bug("click.facts", why))?;
+    let facts = click::own_facts(row)?;
     let verdict = row.int("verdict")?;
     let key = ClickKey {
         network,
         start: quarter(ClickId(row.uuid("click_id")?).at()),
         link: LinkId(row.uuid("link_id")?),
         verdict,
-        country: seen.cc.into_owned(),
-        device: seen.dv.into_owned(),
-        os: seen.os.into_owned(),
+        country: facts.country.map_or_else(String::new, |country| country.code().to_owned()),
+        device: facts.device.map_or_else(String::new, |device| device.code().to_owned()),
+        os: facts.os,
     };
     Ok(Some((key, figures(verdict, marks))))
 }

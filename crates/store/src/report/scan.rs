@@ -1,7 +1,7 @@
 //! What no count has: sub parameters, and the facts of a conversion's click. The clicks and conversions of the asked
 //! range are read one by one, as many as a report may look at.
 
-use domain::click::{Facts, Marks, Verdict};
+use domain::click::{Marks, Verdict};
 use domain::conversion::Status;
 use domain::id::{ClickId, EventId, LinkId, PartnerId};
 use domain::report::{Ask, Clicks, Dimension, Takings};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::ask::{AskError, Subject};
 use super::count::figures;
 use super::{first_id, pages};
-use crate::{Error, Row, Statement, Tx, Value};
+use crate::{Error, Row, Statement, Tx, Value, click};
 
 pub(crate) const ALL: &[&Statement] = &[&CLICKS, &CONVERSIONS];
 
@@ -119,17 +119,15 @@ fn enough(scanned: usize, what: &'static str) -> Result<(), AskError> {
 /// What a click says; nothing of a click that is no longer kept.
 fn of_click(row: &Row, link: LinkId) -> Result<Subject, Error> {
     let mut subject = Subject { link: Some(link), ..Subject::default() };
-    let (Some(verdict), Some(facts)) = (row.opt_int("verdict")?, row.opt_text("facts")?) else {
-        return Ok(subject);
-    };
-    let facts: Facts = serde_json::from_str(&facts).map_err(|why| Error::bug("click.facts", why))?;
+    let Some(verdict) = row.opt_int("verdict")? else { return Ok(subject) };
+    let facts = click::own_facts(row)?;
     subject.verdict = Verdict::from_number(verdict);
     subject.country = facts.country.map_or_else(String::new, |country| country.code().to_owned());
     subject.device = facts.device.map_or_else(String::new, |device| device.code().to_owned());
-    subject.os.clone_from(&facts.os);
     subject.subs = Dimension::ALL
         .iter()
         .filter_map(|dimension| Some((*dimension, facts.parameter(dimension.sub()?)?.to_owned())))
         .collect();
+    subject.os = facts.os;
     Ok(subject)
 }

@@ -4,6 +4,7 @@ use domain::click::{Click, Facts, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::report::QUARTER_MS;
 use domain::time::Timestamp;
+use store::live::Texts;
 use store::report::{audit_quarter, count, recount_quarter};
 use store::{Db, Options};
 use uuid::{Builder, Uuid};
@@ -43,10 +44,12 @@ async fn write(db: &Db, name: u64) {
         let first = (name * BATCHES + batch) * BATCH;
         let clicks: Vec<Click> = (first..first + BATCH).map(click).collect();
         if batch.is_multiple_of(2) {
-            db.write(move |tx| store::click::append_many(tx, &clicks)).await.unwrap();
+            db.write(move |tx| store::click::append_many(tx, &Texts::default(), &clicks)).await.unwrap();
         } else {
-            let tickets: Vec<_> =
-                clicks.iter().map(|click| store::click::append(db, click).unwrap()).collect();
+            let tickets: Vec<_> = clicks
+                .iter()
+                .map(|click| store::click::append(db, &Texts::default(), click).unwrap())
+                .collect();
             for ticket in tickets {
                 ticket.durable().await.unwrap();
             }

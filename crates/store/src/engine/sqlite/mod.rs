@@ -42,8 +42,10 @@ pub(super) const DIALECT: Dialect = Dialect {
         "without_rowid" => Some("without rowid"),
         "greatest" => Some("max"),
         "least" => Some("min"),
-        // Text is read as JSON without a word, and with one writer nothing needs locking.
-        "json" | "skip_locked" | "for_update" => Some(""),
+        "bytes_of" => Some("cast"),
+        "in_utf8" => Some(" as blob"),
+        // With one writer nothing needs locking.
+        "skip_locked" | "for_update" => Some(""),
         _ => None,
     },
 };

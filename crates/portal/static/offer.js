@@ -1,0 +1,44 @@
+// Two pages of an offer, made quicker: the link is rebuilt while somebody types, and a test's trace grows as it happens.
+// What is right and wrong is the server's to say; this only asks it again.
+
+const form = document.querySelector("form[data-customise]");
+const made = document.getElementById("made");
+
+if (form && made) {
+  let timer;
+  let running;
+  const query = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
+  const rebuild = async () => {
+    running?.abort();
+    running = new AbortController();
+    const asked = query();
+    try {
+      const answer = await fetch(`${form.dataset.customise}?${asked}`, { signal: running.signal });
+      if (!answer.ok || answer.redirected) return;
+      made.innerHTML = await answer.text();
+      history.replaceState(history.state, "", asked ? `?${asked}` : location.pathname);
+    } catch {
+      // Typed on, or offline: the button builds the link as well.
+    }
+  };
+  form.addEventListener("input", (event) => {
+    clearTimeout(timer);
+    // Another tracker fills fields in: that is a new page.
+    if (event.target.name === "preset") return form.requestSubmit();
+    timer = setTimeout(rebuild, 150);
+  });
+}
+
+const live = document.querySelector("[data-live]");
+if (live) {
+  const watch = document.getElementById("watch");
+  const source = new EventSource(live.dataset.live);
+  source.addEventListener("trace", (event) => {
+    if (live.innerHTML !== event.data) live.innerHTML = event.data;
+  });
+  source.addEventListener("end", () => {
+    source.close();
+    if (watch) watch.textContent = "Nothing more is expected by itself.";
+  });
+  addEventListener("pagehide", () => source.close());
+}
