@@ -44,16 +44,18 @@ impl Catalog {
     /// The network that a host name belongs to: `api.{label}.…` or `app.{label}.…`. A single-network
     /// installation answers on any other host as well; with several networks an unknown host belongs to none.
     pub fn network_of_host(&self, host: &str) -> Option<&Arc<Network>> {
+        if self.networks.len() == 1 {
+            return self.networks.values().next();
+        }
         let name = host.rsplit_once(':').map_or(host, |(name, port)| {
             if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
         });
         let mut labels = name.split('.');
-        let named = match labels.next().map(str::to_ascii_lowercase).as_deref() {
+        match labels.next().map(str::to_ascii_lowercase).as_deref() {
             Some("api" | "app") => labels.next().and_then(|label| {
                 self.networks.values().find(|network| network.label.eq_ignore_ascii_case(label))
             }),
             _ => None,
-        };
-        named.or_else(|| if self.networks.len() == 1 { self.networks.values().next() } else { None })
+        }
     }
 }

@@ -44,6 +44,17 @@ pub struct Seen {
     pub second: u32,
 }
 
+/// What a link's recent clicks say about one that comes now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recent {
+    /// Its member id is on most of them.
+    pub is_static: bool,
+    /// Its click id is on one of them.
+    pub is_reused: bool,
+    /// Its visitor came as the same member a short while before.
+    pub is_repeat: bool,
+}
+
 impl Seen {
     /// A click by its ids and its visitor.
     pub fn of(click: &str, member: &str, address: Option<IpAddr>, user_agent: &str, at: Timestamp) -> Self {
@@ -76,6 +87,14 @@ impl Seen {
         let click = u64::from(word(0)) | u64::from(word(4)) << 32;
         Self { click, member: word(8), visitor: word(12), second: word(16) }
     }
+}
+
+/// Whether a value is among others. Eight are compared before the result is looked at, which the compiler turns into
+/// vector instructions: this is done for every click, and mostly in vain.
+fn holds<T: Copy + Eq>(values: &[T], wanted: T) -> bool {
+    let (eights, rest) = values.as_chunks::<8>();
+    eights.iter().any(|eight| eight.iter().fold(false, |found, value| found | (*value == wanted)))
+        || rest.contains(&wanted)
 }
 
 /// The hash of a partner's click id.
@@ -141,7 +160,7 @@ impl Sketch {
 
     /// Whether this click id came before, within the window.
     pub fn is_reused(&self, click: u64) -> bool {
-        self.ring.clicks[..self.filled].contains(&click)
+        holds(&self.ring.clicks[..self.filled], click)
     }
 
     /// Whether this visitor came as this member within the `window_s` seconds before.
@@ -151,7 +170,16 @@ impl Sketch {
                 && self.ring.members[*at] == seen.member
                 && seen.second.saturating_sub(self.ring.seconds[*at]) < window_s
         };
-        (0..self.filled).any(|at| same(&at))
+        holds(&self.ring.visitors[..self.filled], seen.visitor) && (0..self.filled).any(|at| same(&at))
+    }
+
+    /// Everything that is asked of a click before it is decided.
+    pub fn recent(&self, seen: Seen, window_s: u32) -> Recent {
+        Recent {
+            is_static: self.is_static(seen.member),
+            is_reused: self.is_reused(seen.click),
+            is_repeat: self.is_repeat(seen, window_s),
+        }
     }
 
     /// How many clicks of the window carry this member id.
@@ -175,7 +203,8 @@ impl Sketch {
     }
 
     fn knows(&self, seen: Seen) -> bool {
-        (0..self.filled).any(|place| self.ring.clicks[place] == seen.click && self.at(place) == seen)
+        self.is_reused(seen.click)
+            && (0..self.filled).any(|place| self.ring.clicks[place] == seen.click && self.at(place) == seen)
     }
 
     /// The member id on more than half of the window, if many visitors share it. The candidate is found by letting

@@ -88,12 +88,19 @@ impl Param {
         (1..=15).contains(&n).then(|| Self::ALL[Self::Sub1 as usize + n - 1])
     }
 
+    /// Whether it is a free sub parameter.
+    pub const fn is_sub(self) -> bool {
+        self as usize >= Self::Sub1 as usize && self as usize <= Self::Sub15 as usize
+    }
+
     /// The parameter of this name, if it is one of the contract's.
     pub fn from_name(name: &str) -> Option<Self> {
-        if !name.starts_with("pub_") {
-            return None;
+        // The free parameters are most of them; the others are told apart by a comparison each.
+        if let Some(number) = name.strip_prefix("pub_sub_") {
+            let plain = !number.starts_with(['0', '+']);
+            return number.parse().ok().filter(|_| plain).and_then(Self::sub);
         }
-        name.parse().ok()
+        Self::ALL.iter().copied().filter(|param| !param.is_sub()).find(|param| param.code() == name)
     }
 }
 

@@ -14,6 +14,7 @@ mod clock;
 mod config;
 mod conversion;
 mod demo;
+mod doors;
 mod erase;
 mod failure;
 mod health;

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,6 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store::bell::Bell;
 use store::live::{Follower, Live};
 use store::{Db, Options, Target};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use visitor::Lookup;
@@ -22,7 +21,7 @@ use visitor::Lookup;
 use crate::clock;
 use crate::config::{Effective, Settings};
 use crate::failure::Failure;
-use crate::{jobs, visitors};
+use crate::{doors, jobs, visitors};
 
 /// How often the counts of histograms are put into their buckets when nobody asks for the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -138,10 +137,9 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         stopping: stopping.clone(),
         until: Instant::now(),
     });
-    parts.extend([
-        tokio::spawn(worker.run(stopping.clone())),
-        tokio::spawn(answer(listener, app, limits(settings), stopping)),
-    ]);
+    parts.push(tokio::spawn(worker.run(stopping.clone())));
+    let gate = web::Gate::from(limits(settings));
+    parts.extend(doors::open(&listener, settings.worker_threads.size(), &app, &gate, &stopping)?);
     Ok(Running { address, db, live, visitors, stop, parts, background, _lock: lock })
 }
 
@@ -183,21 +181,6 @@ impl Running {
     }
 }
 
-async fn answer(
-    listener: TcpListener,
-    app: Arc<web::App>,
-    limits: web::Limits,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let stopped = async move {
-        // A sender that is gone means the same as a word to stop.
-        let _ = stopping.wait_for(|stop| *stop).await;
-    };
-    if let Err(error) = web::serve(listener, app, limits, stopped).await {
-        tracing::error!(%error, "the listener ended");
-    }
-}
-
 fn limits(settings: &Settings) -> web::Limits {
     web::Limits {
         max_connections: settings.max_connections.size(),
@@ -219,8 +202,10 @@ async fn open_elsewhere(effective: &Effective) -> Result<Db, Failure> {
     opened.unwrap_or_else(|error| Err(Failure::new(error)))
 }
 
+/// A socket for any runtime to wait at.
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+    let bound = tokio::net::TcpListener::bind(address).await;
+    bound.and_then(tokio::net::TcpListener::into_std).map_err(|error| {
         let next = match error.kind() {
             io::ErrorKind::AddrInUse => "end the program that has this port, or choose another with --listen",
             io::ErrorKind::PermissionDenied => {

@@ -1,5 +1,6 @@
 //! Clicks: the log that every hit on a link is appended to, and the look-ups by its ids.
 
+pub(crate) mod key;
 pub mod list;
 
 use domain::click::{Click, Damaged, Facts, Marks, Texts as SharedTexts, Verdict};
@@ -7,10 +8,11 @@ use domain::id::{ClickId, LinkId};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
+use self::key::Which;
 use crate::live::Texts;
 use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value, report};
 
-pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID, &NEWEST];
+pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &NEWEST];
 
 /// The click log, as [`Db::open`] takes it.
 pub static LOG: Append = Append::new(
@@ -49,24 +51,6 @@ static LOCK: Statement = Statement::new(
     concat!("select ", columns!(), " from click k where k.click_id = ?1 {for_update}"),
 );
 
-static BY_PUB_CLICK_ID: Statement = Statement::new(
-    "click.by_pub_click_id",
-    concat!(
-        "select ",
-        columns!(),
-        " from click k where k.pub_click_id = ?1 order by k.click_id desc limit ?2"
-    ),
-);
-
-static BY_PUB_MEMBER_ID: Statement = Statement::new(
-    "click.by_pub_member_id",
-    concat!(
-        "select ",
-        columns!(),
-        " from click k where k.pub_member_id = ?1 order by k.click_id desc limit ?2"
-    ),
-);
-
 static NEWEST: Statement = Statement::new(
     "click.newest",
     concat!(
@@ -100,12 +84,22 @@ pub(crate) fn lock(tx: &mut Tx<'_>, id: ClickId) -> Result<Option<Click>, Error>
 
 /// The newest clicks with this partner's click id, at most `limit`.
 pub fn by_pub_click_id(tx: &mut Tx<'_>, id: &str, limit: i64) -> Result<Vec<Click>, Error> {
-    tx.query(&BY_PUB_CLICK_ID, &[id.into(), limit.into()])?.iter().map(read).collect()
+    let ids = key::find(tx, Which::ClickId, id, limit)?;
+    of_ids(tx, &ids)
 }
 
 /// The newest clicks with this member id, at most `limit`.
 pub fn by_pub_member_id(tx: &mut Tx<'_>, id: &str, limit: i64) -> Result<Vec<Click>, Error> {
-    tx.query(&BY_PUB_MEMBER_ID, &[id.into(), limit.into()])?.iter().map(read).collect()
+    let ids = key::find(tx, Which::MemberId, id, limit)?;
+    of_ids(tx, &ids)
+}
+
+fn of_ids(tx: &mut Tx<'_>, ids: &[ClickId]) -> Result<Vec<Click>, Error> {
+    let mut clicks = Vec::with_capacity(ids.len());
+    for id in ids {
+        clicks.extend(find(tx, *id)?);
+    }
+    Ok(clicks)
 }
 
 /// The newest clicks of all networks from a time on and before one of them, newest first, at most `limit`.

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::completion::Completion;
 use crate::engine::{self, Verbs};
 use crate::error::{Error, Mistake};
-use crate::inbox::{Bounds, Completion, Inbox, Stats};
+use crate::inbox::{Bounds, Inbox, Stats};
 use crate::migrate::MigrationText;
 use crate::statement::{Append, Statement};
 use crate::value::{Row, Value};

@@ -3,7 +3,7 @@
 //! The member id becomes a pseudonym ([`domain::erase`]) wherever it stood. A member who comes back is recorded under
 //! the same pseudonym, so the place that was taken before is still taken: that rule stays the unique index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use domain::ambient::Ambient;
@@ -14,6 +14,7 @@ use domain::erase::Key;
 use domain::id::{ClickId, NetworkId, PartnerId};
 use domain::link::Link;
 
+use crate::click::key::Which;
 use crate::error::Mistake;
 use crate::{Error, Row, Statement, Tx, Value, catalog, click, conversion, delivery, tally};
 
@@ -23,8 +24,10 @@ pub(crate) const ALL: &[&Statement] = &[
     &ADD_KEY,
     &IS_ERASED,
     &ADD_MEMBER,
-    &CLICKS,
-    &COUNT,
+    &CLICK,
+    &LOCKED_CLICK,
+    &REQUESTS,
+    &ATTEMPTS,
     &BLANK_CLICK,
     &BY_CLICK,
     &BY_MEMBER,
@@ -57,30 +60,29 @@ static ADD_MEMBER: Statement = Statement::new(
      on conflict do nothing",
 );
 
-/// Also by the click id: a partner without member ids passes its click id for both. Locked, so that the postbacks
-/// about them that are under way end first.
-static CLICKS: Statement = Statement::new(
-    "erase.clicks",
+/// Also by the click id: a partner without member ids passes its click id for both.
+static CLICK: Statement = Statement::new(
+    "erase.click",
     "select click_id, facts from click
-     where (pub_member_id = ?1 or pub_click_id = ?1)
-         and link_id in (select link_id from link where network_id = ?2 and partner_id = ?3)
-     order by click_id limit ?4 {for_update}",
+     where click_id = ?1 and (pub_member_id = ?2 or pub_click_id = ?2)
+         and link_id in (select link_id from link where network_id = ?3 and partner_id = ?4)",
 );
 
-static COUNT: Statement = Statement::new(
-    "erase.count",
-    "with own (click_id) as (
-         select click_id from click
-         where (pub_member_id = ?1 or pub_click_id = ?1)
-             and link_id in (select link_id from link where network_id = ?2 and partner_id = ?3)),
-     made (conversion_id) as (
-         select conversion_id from conversion
-         where click_id in (select click_id from own)
-             or (network_id = ?2 and partner_id = ?3 and pub_member_id = ?1))
-     select (select count(*) from own) as clicks, (select count(*) from made) as conversions,
-         (select count(*) from inbound where click_id in (select click_id from own)) as requests,
-         (select count(*) from delivery_attempt where delivery_id in (
-             select delivery_id from delivery where conversion_id in (select conversion_id from made))) as attempts",
+/// The same, locked, so that the postbacks about it that are under way end first.
+static LOCKED_CLICK: Statement = Statement::new(
+    "erase.locked_click",
+    "select click_id, facts from click
+     where click_id = ?1 and (pub_member_id = ?2 or pub_click_id = ?2)
+         and link_id in (select link_id from link where network_id = ?3 and partner_id = ?4) {for_update}",
+);
+
+static REQUESTS: Statement =
+    Statement::new("erase.requests", "select count(*) as found from inbound where click_id = ?1");
+
+static ATTEMPTS: Statement = Statement::new(
+    "erase.attempts",
+    "select count(*) as found from delivery_attempt
+     where delivery_id in (select delivery_id from delivery where conversion_id = ?1)",
 );
 
 static BLANK_CLICK: Statement = Statement::new(
@@ -139,9 +141,10 @@ static BLANK_ATTEMPTS: Statement = Statement::new(
 
 /// Clicks or conversions of one step.
 const STEP: i64 = 50;
+const CLICKS_AT_ONCE: usize = 50;
 
 /// Clicks that are locked at the beginning: more than a person makes at once.
-const LOCKED: i64 = 1_000;
+const LOCKED: usize = 1_000;
 
 /// A member of a partner.
 #[derive(Debug, Clone)]
@@ -183,24 +186,60 @@ impl Erased {
     }
 }
 
+/// The member's clicks that are not erased, oldest first, at most `limit`.
+fn clicks(
+    tx: &mut Tx<'_>,
+    member: &Member,
+    limit: usize,
+    statement: &'static Statement,
+) -> Result<Vec<Row>, Error> {
+    let mut ids = click::key::find(tx, Which::MemberId, &member.id, i64::MAX)?;
+    ids.extend(click::key::find(tx, Which::ClickId, &member.id, i64::MAX)?);
+    ids.sort_unstable();
+    ids.dedup();
+    let mut own = Vec::new();
+    for id in ids {
+        let [member, network, partner, _] = member.params(0);
+        own.extend(tx.query_one(statement, &[id.uuid().into(), member, network, partner])?);
+        if own.len() >= limit {
+            break;
+        }
+    }
+    Ok(own)
+}
+
 /// How much there is of a member now.
 pub fn count(tx: &mut Tx<'_>, member: &Member) -> Result<Erased, Error> {
-    let [id, network, partner, _] = member.params(0);
-    let Some(row) = tx.query_one(&COUNT, &[id, network, partner])? else { return Ok(Erased::default()) };
-    let count = |name| row.int(name).map(|count| u64::try_from(count).unwrap_or(0));
-    Ok(Erased {
-        clicks: count("clicks")?,
-        conversions: count("conversions")?,
-        requests: count("requests")?,
-        attempts: count("attempts")?,
-    })
+    let mut erased = Erased::default();
+    let mut made = BTreeSet::new();
+    for click in clicks(tx, member, usize::MAX, &CLICK)? {
+        let id: Value = click.uuid("click_id")?.into();
+        erased.clicks += 1;
+        erased.requests += number(tx, &REQUESTS, id.clone())?;
+        for row in tx.query(&BY_CLICK, &[id])? {
+            made.insert(row.uuid("conversion_id")?);
+        }
+    }
+    for row in tx.query(&BY_MEMBER, &member.params(i64::MAX))? {
+        made.insert(row.uuid("conversion_id")?);
+    }
+    erased.conversions = made.len() as u64;
+    for id in made {
+        erased.attempts += number(tx, &ATTEMPTS, id.into())?;
+    }
+    Ok(erased)
+}
+
+fn number(tx: &mut Tx<'_>, statement: &'static Statement, id: Value) -> Result<u64, Error> {
+    let row = tx.query_one(statement, &[id])?;
+    Ok(row.map_or(Ok(0), |row| row.int("found"))?.try_into().unwrap_or(0))
 }
 
 /// Makes a member one that is erased: from the end of this transaction on, what comes of it is recorded under the
 /// pseudonym, which this returns. Repeating it changes nothing.
 pub fn begin(tx: &mut Tx<'_>, ambient: Ambient, member: &Member) -> Result<String, Error> {
     // Postbacks that began before this one was known hold the lock of their click.
-    tx.query(&CLICKS, &member.params(LOCKED))?;
+    clicks(tx, member, LOCKED, &LOCKED_CLICK)?;
     let fresh = ambient.random_bytes().to_vec();
     if tx.execute(&ADD_KEY, &[member.network.uuid().into(), fresh.into()])? == 1 {
         catalog::touch(tx)?;
@@ -231,8 +270,10 @@ pub fn step(
 ) -> Result<Erased, Error> {
     let erasing = Erasing { catalog, ambient, member, pseudonym };
     let mut done = Erased::default();
-    for row in tx.query(&CLICKS, &member.params(STEP))? {
-        let id = ClickId(row.uuid("click_id")?);
+    let own = clicks(tx, member, CLICKS_AT_ONCE, &LOCKED_CLICK)?;
+    let ids = own.iter().map(|row| row.uuid("click_id").map(ClickId)).collect::<Result<Vec<_>, _>>()?;
+    click::key::forget(tx, &member.id, &ids)?;
+    for (row, id) in own.iter().zip(ids) {
         for made in tx.query(&BY_CLICK, &[id.uuid().into()])? {
             erasing.conversion(tx, &made, &mut done)?;
         }

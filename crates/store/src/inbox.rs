@@ -4,45 +4,13 @@
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-
+use crate::completion::{Completion, Refused};
 use crate::db::Job;
 use crate::error::{Error, Mistake};
 use crate::value::Value;
-
-/// Rows of a batch that were refused while the others became durable, by their place in the batch.
-pub(crate) type Refused = Vec<(usize, Error)>;
-
-/// The shared end of a batch: set once, seen by every waiter.
-#[derive(Debug, Default)]
-pub(crate) struct Completion {
-    outcome: OnceLock<Result<Refused, Error>>,
-    changed: Notify,
-}
-
-impl Completion {
-    /// Tells every waiter. Only the first call counts.
-    pub(crate) fn finish(&self, outcome: Result<Refused, Error>) {
-        if self.outcome.set(outcome).is_ok() {
-            self.changed.notify_waiters();
-        }
-    }
-
-    /// Waits for the end of the batch.
-    pub(crate) async fn wait(&self) -> &Result<Refused, Error> {
-        loop {
-            // Registered before the check, so an end in between is not missed.
-            let changed = self.changed.notified();
-            if let Some(outcome) = self.outcome.get() {
-                return outcome;
-            }
-            changed.await;
-        }
-    }
-}
 
 /// Things that share one commit and one completion.
 pub(crate) struct Batch<T> {

@@ -42,6 +42,7 @@ pub mod user;
 pub mod waiting;
 
 mod backup;
+mod completion;
 mod db;
 mod engine;
 mod error;

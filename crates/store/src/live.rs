@@ -16,6 +16,7 @@ use domain::catalog::Catalog;
 use domain::click::Standing;
 use domain::id::{ClickId, ConversionId, LinkId};
 use domain::link::Link;
+use domain::sketch::Recent;
 use domain::time::Timestamp;
 use uuid::Uuid;
 
@@ -64,28 +65,39 @@ pub struct Live {
     pub texts: Texts,
 }
 
-impl Standing for Live {
+/// What is known about one hit: of its offer and member from everything, of its link from the recent clicks.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Everything.
+    pub live: &'a Live,
+    /// The catalog that the hit is decided by.
+    pub catalog: &'a Catalog,
+    /// What the link's recent clicks say about this one, looked up once.
+    pub recent: Recent,
+}
+
+impl Standing for Known<'_> {
     /// Every result is taken and none repeats.
     fn completed(&self, link: &Link, member: &str) -> bool {
         let (offer, partner) = (&link.offer, link.partner.id);
-        let key = self.catalog.load().erase_keys.get(&offer.network.id).cloned();
+        let key = self.catalog.erase_keys.get(&offer.network.id);
         let pseudonym = key.map(|key| key.pseudonym(partner, member));
-        let holds = |event, name: &str| self.completed.contains(offer.id, partner, event, name);
+        let holds = |event, name: &str| self.live.completed.contains(offer.id, partner, event, name);
         offer.each_place(|event, repeats| {
             !repeats && (holds(event, member) || pseudonym.as_deref().is_some_and(|name| holds(event, name)))
         })
     }
 
     fn closed(&self, link: &Link, now: Timestamp) -> Option<Exhausted> {
-        self.tallies.closed(&link.offer, now)
+        self.live.tallies.closed(&link.offer, now)
     }
 
-    fn is_static(&self, link: &Link, member: &str) -> bool {
-        self.sketches.is_static(link.id, member)
+    fn is_static(&self, _: &Link, _: &str) -> bool {
+        self.recent.is_static
     }
 
-    fn is_reused(&self, link: &Link, click: &str) -> bool {
-        self.sketches.is_reused(link.id, click)
+    fn is_reused(&self, _: &Link, _: &str) -> bool {
+        self.recent.is_reused
     }
 }
 

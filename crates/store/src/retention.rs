@@ -7,7 +7,8 @@ use domain::time::Timestamp;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
-use crate::{Error, Row, Statement, Tx, Value, click};
+use crate::click::{self, key};
+use crate::{Error, Row, Statement, Tx, Value};
 
 pub(crate) const ALL: &[&Statement] = &[
     &BORDER,
@@ -219,6 +220,9 @@ fn clicks(tx: &mut Tx<'_>, from: Uuid, until: Timestamp) -> Result<(Step, Uuid),
     let found = tx.query(&CLICKS, &[from.into(), end.into(), STEP.into()])?;
     let to = last(&found, "click_id", from)?;
     let rows = if found.is_empty() { 0 } else { tx.execute(&REMOVE_CLICKS, &[from.into(), to.into()])? };
+    if !is_full(&found) {
+        key::remove_before(tx, to)?;
+    }
     Ok((Step { rows, more: is_full(&found) }, to))
 }
 

@@ -22,6 +22,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V10__offer_page", sql: include_str!("../migrations/V10__offer_page.sql") },
     MigrationText { name: "V11__partner_list", sql: include_str!("../migrations/V11__partner_list.sql") },
     MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
+    MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
     MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
 ];
 
@@ -34,6 +35,7 @@ pub fn statements() -> Vec<&'static Statement> {
         audit::ALL,
         catalog::ALL,
         click::ALL,
+        click::key::ALL,
         click::list::ALL,
         conversion::ALL,
         conversion::list::ALL,
@@ -58,9 +60,9 @@ pub fn statements() -> Vec<&'static Statement> {
         report::ASKED,
         report::AUDITED,
         report::COUNTED,
-        report::OF_PARTNER,
         report::RECOUNTED,
         report::SCANNED,
+        report::OF_PARTNER,
         replay::ALL,
         tally::ALL,
         test_mode::ALL,

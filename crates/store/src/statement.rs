@@ -42,7 +42,7 @@ impl Column {
             (_, Value::Null)
                 | (Self::Int, Value::Int(_))
                 | (Self::Text, Value::Text(_))
-                | (Self::Blob, Value::Blob(_))
+                | (Self::Blob, Value::Blob(_) | Value::Id(_))
         )
     }
 
@@ -91,12 +91,7 @@ impl Append {
         rows: impl Iterator<Item = &'r Vec<Value>>,
     ) -> Option<(&'static Statement, [Value; 4])> {
         let listing = self.listing?;
-        let mut keys: Vec<&[u8]> = rows
-            .filter_map(|row| match row.first() {
-                Some(Value::Blob(key)) => Some(key.as_slice()),
-                _ => None,
-            })
-            .collect();
+        let mut keys: Vec<&[u8]> = rows.filter_map(|row| row.first()?.bytes()).collect();
         keys.sort_unstable();
         let (first, last) = (*keys.first()?, *keys.last()?);
         let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);

@@ -16,8 +16,10 @@ pub enum Value {
     Int(i64),
     /// `text`, UTF-8 without NUL.
     Text(String),
-    /// `{blob}`; ids are 16 bytes.
+    /// `{blob}`.
     Blob(Vec<u8>),
+    /// A `{blob}` of 16 bytes, as ids are: without memory of its own.
+    Id([u8; 16]),
 }
 
 impl Value {
@@ -26,7 +28,21 @@ impl Value {
             Self::Null => "null",
             Self::Int(_) => "an integer",
             Self::Text(_) => "text",
-            Self::Blob(_) => "bytes",
+            Self::Blob(_) | Self::Id(_) => "bytes",
+        }
+    }
+
+    /// Bytes as the engine gave them.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        bytes.try_into().map_or_else(|_| Self::Blob(bytes.to_vec()), Self::Id)
+    }
+
+    /// The bytes of a `{blob}`.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Blob(bytes) => Some(bytes),
+            Self::Id(bytes) => Some(bytes),
+            _ => None,
         }
     }
 
@@ -85,7 +101,7 @@ impl<const N: usize> From<[u8; N]> for Value {
 
 impl From<Uuid> for Value {
     fn from(value: Uuid) -> Self {
-        Self::Blob(value.as_bytes().to_vec())
+        Self::Id(value.into_bytes())
     }
 }
 
@@ -141,9 +157,14 @@ impl Row {
 
     /// A `text` or null.
     pub fn opt_text(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(self.opt_str(name)?.map(str::to_owned))
+    }
+
+    /// A `text` or null, as it lies in the row.
+    pub fn opt_str(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.value(name)? {
             Value::Null => Ok(None),
-            Value::Text(text) => Ok(Some(text.clone())),
+            Value::Text(text) => Ok(Some(text)),
             other => Err(self.mismatch(name, other.kind(), "text")),
         }
     }
@@ -157,8 +178,10 @@ impl Row {
     pub fn opt_blob(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         match self.value(name)? {
             Value::Null => Ok(None),
-            Value::Blob(bytes) => Ok(Some(bytes.clone())),
-            other => Err(self.mismatch(name, other.kind(), "bytes")),
+            other => match other.bytes() {
+                Some(bytes) => Ok(Some(bytes.to_vec())),
+                None => Err(self.mismatch(name, other.kind(), "bytes")),
+            },
         }
     }
 
@@ -171,9 +194,8 @@ impl Row {
     pub fn opt_uuid(&self, name: &str) -> Result<Option<Uuid>, Error> {
         match self.value(name)? {
             Value::Null => Ok(None),
-            Value::Blob(bytes) => Uuid::from_slice(bytes)
-                .map(Some)
-                .map_err(|_| self.mismatch(name, "bytes", "an id of 16 bytes")),
+            Value::Id(bytes) => Ok(Some(Uuid::from_bytes(*bytes))),
+            Value::Blob(_) => Err(self.mismatch(name, "bytes", "an id of 16 bytes")),
             other => Err(self.mismatch(name, other.kind(), "an id")),
         }
     }

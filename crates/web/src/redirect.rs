@@ -17,10 +17,12 @@ use domain::catalog::Catalog;
 use domain::click::{self, Click, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::link::Link;
+use domain::sketch::{Recent, Seen};
 use domain::test_mode;
 use domain::visit::{Param, Visit};
 use domain::visitor::Visitor;
 use http_body_util::Full;
+use store::live::Known;
 
 use crate::app::App;
 use crate::error::{self, Fault};
@@ -40,6 +42,9 @@ const FETCH_AHEAD: [HeaderName; 4] = [
     HeaderName::from_static("x-purpose"),
 ];
 
+/// Headers of a redirect, and room for those that others add.
+const HEADERS: usize = 6;
+
 const MAX_USER_AGENT_BYTES: usize = 512;
 
 /// Answers one hit on a tracking link.
@@ -54,7 +59,7 @@ pub(crate) async fn follow(app: &App, meter: &Meter, peer: IpAddr, head: &Parts)
         meter.click(Verdict::LinkUnknown);
         return unknown(app, head);
     };
-    if recording && let Err(why) = record(app, meter, &hit.click).await {
+    if recording && let Err(why) = record(app, meter, &hit).await {
         meter.not_recorded("click", &why, hit.click.id.at());
         meter.click(Verdict::NotRecorded);
         return not_recorded(app, head);
@@ -65,8 +70,8 @@ pub(crate) async fn follow(app: &App, meter: &Meter, peer: IpAddr, head: &Parts)
 /// A hit on a known link, decided and not yet recorded.
 struct Hit {
     click: Click,
-    /// Where the visitor goes; empty: nowhere.
-    location: HeaderValue,
+    /// How the link's sketch learns it, when it does.
+    seen: Option<Seen>,
     /// The parameter to mend, when one is at fault.
     parameter: Option<Cow<'static, str>>,
 }
@@ -94,7 +99,11 @@ fn look(app: &App, peer: IpAddr, head: &Parts) -> Option<Hit> {
         now,
         trusts_partner: link.offer.rules.trusts_partner_place,
     };
-    let decision = click::decide(link, &visitor, &*app.live, &mut ());
+    let seen = seen(&visitor, &user_agent);
+    let window_s = app.settings.repeat_window_s;
+    let recent = seen.map_or_else(Recent::default, |seen| app.live.sketches.recent(link.id, seen, window_s));
+    let known = Known { live: &app.live, catalog: &catalog, recent };
+    let decision = click::decide(link, &visitor, &known, &mut ());
 
     let mut marks = Marks::default();
     for (holds, mark) in [
@@ -107,12 +116,21 @@ fn look(app: &App, peer: IpAddr, head: &Parts) -> Option<Hit> {
     let (id, random) = (ClickId(app.ambient.new_id(now)), (app.ambient.random)());
     let hit = click::Hit { id, link, visitor: &visitor, user_agent: &user_agent, random, marks };
     let mut click = hit.decided(decision);
-    if app.live.sketches.has_seen(&click, app.settings.repeat_window_s) {
+    let seen = seen.filter(|_| click.is_learnt());
+    if seen.is_some() && recent.is_repeat {
         click.marks = click.marks.with(Marks::REPEAT);
     }
-    let location = location(link, &click.facts.destination)?;
+    if !is_sendable(link, &click.facts.destination) {
+        return None;
+    }
     let parameter = parameter(click.verdict, &visit);
-    Some(Hit { click, location, parameter })
+    Some(Hit { click, seen, parameter })
+}
+
+/// A hit with both ids, in short.
+fn seen(visitor: &Visitor<'_>, user_agent: &str) -> Option<Seen> {
+    let (click, member) = (visitor.visit.given(Param::ClickId)?, visitor.visit.given(Param::MemberId)?);
+    Some(Seen::of(click, member, Some(visitor.address), user_agent, visitor.now))
 }
 
 /// The link that the path names, if it is one of the network that the host names.
@@ -123,14 +141,14 @@ fn link<'c>(catalog: &'c Catalog, head: &Parts) -> Option<&'c Link> {
     (link.offer.network.id == network.id).then_some(link)
 }
 
-/// The destination as a header. Saving an offer makes sure that it fits; a link that still leads nowhere sendable
-/// is no link.
-fn location(link: &Link, destination: &str) -> Option<HeaderValue> {
-    let location = HeaderValue::from_bytes(destination.as_bytes()).ok();
-    if location.is_none() {
+/// Whether the destination fits into a header. Saving an offer makes sure that it does; a link that still leads nowhere
+/// sendable is no link.
+fn is_sendable(link: &Link, destination: &str) -> bool {
+    let sendable = destination.bytes().all(|byte| byte >= 0x20 && byte != 0x7f);
+    if !sendable {
         tracing::error!(link = %link.id, "the stored destination does not fit into a header");
     }
-    location
+    sendable
 }
 
 /// The parameter that whoever set the link up has to mend.
@@ -144,36 +162,39 @@ fn parameter(verdict: Verdict, visit: &Visit<'_>) -> Option<Cow<'static, str>> {
 }
 
 /// Returns when the click is durable. The record goes its way even if the visitor has gone.
-async fn record(app: &App, meter: &Meter, click: &Click) -> Result<(), store::Error> {
+async fn record(app: &App, meter: &Meter, hit: &Hit) -> Result<(), store::Error> {
     let asked = Instant::now();
-    store::click::append(&app.db, &app.live.texts, click)?.durable().await?;
+    store::click::append(&app.db, &app.live.texts, &hit.click)?.durable().await?;
     meter.click_durable(asked.elapsed());
-    app.live.sketches.learn(click);
-    meter.click(click.verdict);
+    if let Some(seen) = hit.seen {
+        app.live.sketches.learn_seen(hit.click.link, seen);
+    }
+    meter.click(hit.click.verdict);
     Ok(())
 }
 
 impl Hit {
     fn answer(self, request: &HeaderMap) -> Response<Full<Bytes>> {
-        let click = &self.click;
-        let mut answer = if self.location.is_empty() {
-            let (message, id) = (&click.facts.message, click.id);
-            Fault::of_click(click.verdict, message, self.parameter.as_deref(), id.uuid(), id.at())
+        let Click { id, verdict, facts, .. } = self.click;
+        let mut answer = if facts.destination.is_empty() {
+            Fault::of_click(verdict, &facts.message, self.parameter.as_deref(), id.uuid(), id.at())
                 .answer(request)
         } else {
-            redirect(self.location)
+            redirect(facts.destination)
         };
-        answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(click.verdict.code()));
+        answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(verdict.code()));
         answer
     }
 }
 
 /// The advertiser does not learn the page that the visitor came from: it may carry the partner's ids.
-fn redirect(location: HeaderValue) -> Response<Full<Bytes>> {
+fn redirect(destination: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = StatusCode::FOUND;
     let headers = answer.headers_mut();
-    headers.insert(LOCATION, location);
+    *headers = HeaderMap::with_capacity(HEADERS);
+    // Sendable by what was looked at before the click was recorded.
+    headers.extend(HeaderValue::from_maybe_shared(Bytes::from(destination)).ok().map(|to| (LOCATION, to)));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
@@ -205,7 +226,8 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
 /// The user agent as text, cut to what is kept.
 fn user_agent(headers: &HeaderMap) -> Cow<'_, str> {
     let Some(value) = headers.get(USER_AGENT) else { return Cow::Borrowed("") };
-    let text = String::from_utf8_lossy(value.as_bytes());
+    let text = std::str::from_utf8(value.as_bytes())
+        .map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed);
     if text.len() <= MAX_USER_AGENT_BYTES {
         return text;
     }

@@ -195,14 +195,19 @@ impl Hit<'_> {
 impl Click {
     /// The click as its link's sketch learns it; none for clicks without ids and for those that are in no count.
     pub fn seen(&self) -> Option<Seen> {
+        let (click, member) = (self.pub_click_id.as_deref()?, self.pub_member_id.as_deref()?);
+        let facts = &self.facts;
+        self.is_learnt().then(|| Seen::of(click, member, facts.address, &facts.user_agent, self.id.at()))
+    }
+
+    /// Whether the sketch learns a click that has both ids: not if they are placeholders or cannot be read, and not if it
+    /// is in no count.
+    pub fn is_learnt(&self) -> bool {
         let broken = matches!(
             self.verdict,
             Verdict::MemberIdMacro | Verdict::ClickIdMacro | Verdict::ParameterMalformed
         );
-        let (click, member) = (self.pub_click_id.as_deref()?, self.pub_member_id.as_deref()?);
-        let facts = &self.facts;
-        (!broken && !self.marks.is_uncounted())
-            .then(|| Seen::of(click, member, facts.address, &facts.user_agent, self.id.at()))
+        !broken && !self.marks.is_uncounted()
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::backup::{Copied, Progress};
+use crate::completion::Completion;
 use crate::db::{EngineKind, Options, Target};
 use crate::error::{Error, Mistake};
-use crate::inbox::{Completion, Inbox};
+use crate::inbox::Inbox;
 use crate::migrate::MigrationText;
 use crate::statement::{Append, Statement};
 use crate::value::{Row, Value};

@@ -1,18 +1,16 @@
 //! What each link's recent clicks looked like, in memory.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::click::Click;
 use domain::id::LinkId;
-use domain::sketch::{Seen, Sketch, click_hash, member_hash};
+use domain::sketch::{Recent, Seen, Sketch};
 
 /// The sketch of every link that was clicked. A click takes one lock that it shares with the clicks of a sixty-fourth
 /// of all links; what is done under it takes less than a microsecond.
 #[derive(Debug)]
 pub struct Sketches {
-    hasher: RandomState,
     shards: Vec<Mutex<HashMap<LinkId, Known>>>,
 }
 
@@ -29,7 +27,7 @@ pub(crate) const SHARDS: usize = 64;
 
 impl Default for Sketches {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 }
 
@@ -41,7 +39,8 @@ impl Sketches {
         }
     }
 
-    fn learn_seen(&self, link: LinkId, seen: Seen) {
+    /// The same, of a click whose hashes are known.
+    pub fn learn_seen(&self, link: LinkId, seen: Seen) {
         let mut shard = self.shard(link);
         let known = shard.entry(link).or_default();
         known.sketch.learn(seen);
@@ -83,29 +82,16 @@ impl Sketches {
         self.shard(link).get(&link).map(|known| known.sketch.seen().collect()).unwrap_or_default()
     }
 
-    /// Whether this member id is on most of the link's recent clicks.
-    pub fn is_static(&self, link: LinkId, member: &str) -> bool {
-        self.shard(link).get(&link).is_some_and(|known| known.sketch.is_static(member_hash(member)))
-    }
-
-    /// Whether this click id came before on the link.
-    pub fn is_reused(&self, link: LinkId, click: &str) -> bool {
-        self.shard(link).get(&link).is_some_and(|known| known.sketch.is_reused(click_hash(click)))
-    }
-
-    /// Whether a click's visitor came to the link as the same member within the `window_s` seconds before.
-    pub fn has_seen(&self, click: &Click, window_s: u32) -> bool {
-        let known = |seen| {
-            self.shard(click.link)
-                .get(&click.link)
-                .is_some_and(|known| known.sketch.is_repeat(seen, window_s))
-        };
-        click.seen().is_some_and(known)
+    /// What the link's recent clicks say about this one; a repeat is one within `window_s` seconds.
+    pub fn recent(&self, link: LinkId, seen: Seen, window_s: u32) -> Recent {
+        let shard = self.shard(link);
+        shard.get(&link).map_or_else(Recent::default, |known| known.sketch.recent(seen, window_s))
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the low bits choose the shard")]
     fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<LinkId, Known>> {
-        let at = self.hasher.hash_one(link) as usize % SHARDS;
+        // The last bits of an id are random, and nobody but us chooses the id of a link.
+        let at = link.uuid().as_u128() as usize % SHARDS;
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

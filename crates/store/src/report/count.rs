@@ -1,6 +1,6 @@
 //! The counting: a bounded number of clicks and lines of history at a time, exactly once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use domain::click::{Marks, Verdict};
@@ -10,11 +10,24 @@ use domain::time::Timestamp;
 use uuid::Uuid;
 
 use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, Worth, ids};
+use crate::click::key::Noted;
 use crate::error::Mistake;
 use crate::{Db, Error, Row, Statement, Tx, Value, click};
 
-pub(crate) const ALL: &[&Statement] =
-    &[&ARRIVED, &ARRIVALS, &TAKE, &CLICKS, &CHANGES, &MARK, &ADD_CLICKS, &ADD_CONVERSIONS, &STATE, &WAITING];
+pub(crate) const ALL: &[&Statement] = &[
+    &ARRIVED,
+    &ARRIVALS,
+    &TAKE,
+    &CLICKS,
+    &BETWEEN,
+    &NETWORK,
+    &CHANGES,
+    &MARK,
+    &ADD_CLICKS,
+    &ADD_CONVERSIONS,
+    &STATE,
+    &WAITING,
+];
 
 /// The listing of the click log.
 pub(crate) static ARRIVED: Statement = Statement::new(
@@ -33,13 +46,25 @@ static TAKE: Statement =
 /// As many as [`AT_ONCE`]; whoever asks for fewer names one twice.
 static CLICKS: Statement = Statement::new(
     "report.clicks",
-    "select k.click_id, k.link_id, k.verdict, k.marks, k.facts, l.network_id
-     from click k left join link l on l.link_id = k.link_id
-     where k.click_id in (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click
+     where click_id in (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
          ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42,
          ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, ?53, ?54, ?55, ?56, ?57, ?58, ?59, ?60, ?61, ?62, ?63, ?64)",
 );
 const AT_ONCE: usize = 64;
+
+/// Clicks that came close together, with those between them that are not asked for.
+static BETWEEN: Statement = Statement::new(
+    "report.clicks_between",
+    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts from click
+     where click_id >= ?1 and click_id <= ?2 order by click_id limit ?3",
+);
+
+/// Twice [`AT_ONCE`]: beyond that, asking for each by its key is cheaper.
+const BETWEEN_AT_ONCE: i64 = 128;
+
+static NETWORK: Statement =
+    Statement::new("report.network_of_link", "select network_id from link where link_id = ?1");
 
 static CHANGES: Statement = Statement::new(
     "report.changes",
@@ -156,6 +181,7 @@ struct Step {
     lines: Vec<(Uuid, i64)>,
     changes: Vec<(Uuid, i64)>,
     clicks: ClickCounts,
+    noted: Noted,
     conversions: ConversionCounts,
     rows: u64,
     full: bool,
@@ -183,7 +209,14 @@ impl Step {
         let changes = tx.query(&CHANGES, &[CHANGES_A_STEP.into()])?;
         step.full |= lines.len() == usize(LINES_A_STEP) || changes.len() == usize(CHANGES_A_STEP);
         step.rows = (clicks.len() + changes.len()) as u64;
-        each_click(tx, &clicks, |key, counts| step.clicks.entry(key).or_default().add(&counts))?;
+        let (counts, noted) = (&mut step.clicks, &mut step.noted);
+        Reader::default().each(tx, clicks, |row, network| {
+            note(row, noted)?;
+            if let Some((key, figures)) = counted(row, network)? {
+                counts.entry(key).or_default().add(&figures);
+            }
+            Ok(())
+        })?;
         for change in &changes {
             step.changes.push((change.uuid("conversion_id")?, change.int("version")?));
             for (key, worth, sign) in moves(change)? {
@@ -207,6 +240,7 @@ impl Step {
                 return Err(Error::Stale);
             }
         }
+        self.noted.write(tx)?;
         self.clicks.iter().try_for_each(|(key, counts)| add_clicks(tx, key, counts))?;
         self.conversions.iter().try_for_each(|(key, worth)| add_conversions(tx, key, worth))
     }
@@ -216,27 +250,65 @@ fn usize(limit: i64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Gives where and how each of these clicks counts. Tests count nowhere.
-fn each_click(
-    tx: &mut Tx<'_>,
-    clicks: &[ClickId],
-    mut take: impl FnMut(ClickKey, Clicks),
-) -> Result<(), Error> {
-    for some in clicks.chunks(AT_ONCE) {
-        let last = some[some.len() - 1];
-        let padded = some.iter().copied().chain(std::iter::repeat(last)).take(AT_ONCE);
-        let params: Vec<Value> = padded.map(|click| click.uuid().into()).collect();
-        for row in tx.query(&CLICKS, &params)? {
-            if let Some((key, counts)) = counted(&row)? {
-                take(key, counts);
+/// Reads clicks for counting, and remembers whose links they are on.
+#[derive(Default)]
+struct Reader {
+    networks: HashMap<LinkId, NetworkId>,
+}
+
+impl Reader {
+    /// Gives each of these clicks that is there, with its network.
+    fn each(
+        &mut self,
+        tx: &mut Tx<'_>,
+        mut clicks: Vec<ClickId>,
+        mut take: impl FnMut(&Row, NetworkId) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        clicks.sort_unstable();
+        for some in clicks.chunks(AT_ONCE) {
+            for row in rows(tx, some)? {
+                let network = self.network(tx, LinkId(row.uuid("link_id")?))?;
+                take(&row, network)?;
             }
         }
+        Ok(())
     }
+
+    /// A link is never taken away; without it nobody could be told of its clicks.
+    fn network(&mut self, tx: &mut Tx<'_>, link: LinkId) -> Result<NetworkId, Error> {
+        if let Some(known) = self.networks.get(&link) {
+            return Ok(*known);
+        }
+        let row = tx.query_one(&NETWORK, &[link.uuid().into()])?;
+        let network = row.map_or(Ok(Uuid::nil()), |row| row.uuid("network_id")).map(NetworkId)?;
+        self.networks.insert(link, network);
+        Ok(network)
+    }
+}
+
+/// Clicks in the order of their ids. Those that were made together lie together and are read in one go, unless too many
+/// others lie between them.
+fn rows(tx: &mut Tx<'_>, clicks: &[ClickId]) -> Result<Vec<Row>, Error> {
+    let (Some(first), Some(last)) = (clicks.first(), clicks.last()) else { return Ok(Vec::new()) };
+    let mut between =
+        tx.query(&BETWEEN, &[first.uuid().into(), last.uuid().into(), BETWEEN_AT_ONCE.into()])?;
+    if between.len() < usize(BETWEEN_AT_ONCE) {
+        between.retain(|row| row.uuid("click_id").is_ok_and(|id| clicks.binary_search(&ClickId(id)).is_ok()));
+        return Ok(between);
+    }
+    let padded = clicks.iter().copied().chain(std::iter::repeat(*last)).take(AT_ONCE);
+    let params: Vec<Value> = padded.map(|click| click.uuid().into()).collect();
+    tx.query(&CLICKS, &params)
+}
+
+/// Tests are found as well.
+fn note(row: &Row, noted: &mut Noted) -> Result<(), Error> {
+    noted.add(ClickId(row.uuid("click_id")?), row.opt_str("pub_click_id")?, row.opt_str("pub_member_id")?);
     Ok(())
 }
 
 /// Where and how a click counts; none for a test.
-pub(super) fn counted(row: &Row) -> Result<Option<(ClickKey, Clicks)>, Error> {
+fn counted(row: &Row, network: NetworkId) -> Result<Option<(ClickKey, Clicks)>, Error> {
     let marks = Marks(row.int("marks")?);
     if marks.has(Marks::TEST) {
         return Ok(None);
@@ -244,8 +316,7 @@ pub(super) fn counted(row: &Row) -> Result<Option<(ClickKey, Clicks)>, Error> {
     let facts = click::own_facts(row)?;
     let verdict = row.int("verdict")?;
     let key = ClickKey {
-        // A link is never taken away; without it nobody could be told of its clicks.
-        network: NetworkId(row.opt_uuid("network_id")?.unwrap_or(Uuid::nil())),
+        network,
         start: quarter(ClickId(row.uuid("click_id")?).at()),
         link: LinkId(row.uuid("link_id")?),
         verdict,
@@ -339,8 +410,11 @@ fn add_conversions(tx: &mut Tx<'_>, key: &ConversionKey, worth: &Worth) -> Resul
 /// Where the clicks of a few arrival lines count, for whoever compares.
 pub(super) fn of_clicks(tx: &mut Tx<'_>, clicks: &[ClickId]) -> Result<ClickCounts, Error> {
     let mut counts = BTreeMap::new();
-    each_click(tx, clicks, |key: ClickKey, figures| {
-        counts.entry(key).or_insert_with(Clicks::default).add(&figures);
+    Reader::default().each(tx, clicks.to_vec(), |row, network| {
+        if let Some((key, figures)) = counted(row, network)? {
+            counts.entry(key).or_insert_with(Clicks::default).add(&figures);
+        }
+        Ok(())
     })?;
     Ok(counts)
 }

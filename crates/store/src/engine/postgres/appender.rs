@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::link::Link;
+use crate::completion::Refused;
 use crate::engine::Verbs;
 use crate::error::Error;
-use crate::inbox::{Inbox, Refused};
+use crate::inbox::Inbox;
 use crate::statement::Append;
 use crate::value::Value;
 

@@ -18,9 +18,10 @@ pub(super) use self::archive::{dump, load};
 use self::link::Link;
 use self::worker::Kind;
 use super::Crew;
+use crate::completion::Completion;
 use crate::db::Options;
 use crate::error::{Error, Refusal};
-use crate::inbox::{Completion, Inbox};
+use crate::inbox::Inbox;
 use crate::migrate::{self, MigrationText};
 use crate::statement::{Append, Dialect};
 

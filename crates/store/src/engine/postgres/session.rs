@@ -153,6 +153,7 @@ impl ToSql for Value {
             (Self::Int(int), &Type::BOOL) => (*int != 0).to_sql(ty, out),
             (Self::Text(text), ty) if <&str as ToSql>::accepts(ty) => text.as_str().to_sql(ty, out),
             (Self::Blob(bytes), &Type::BYTEA) => bytes.as_slice().to_sql(ty, out),
+            (Self::Id(bytes), &Type::BYTEA) => bytes.as_slice().to_sql(ty, out),
             (value, ty) => Err(format!("{} for a parameter of type {ty}", value.kind()).into()),
         }
     }
@@ -172,7 +173,7 @@ impl<'a> FromSql<'a> for Value {
             Type::INT4 => Self::Int(i32::from_sql(ty, raw)?.into()),
             Type::INT2 => Self::Int(i16::from_sql(ty, raw)?.into()),
             Type::BOOL => Self::Int(bool::from_sql(ty, raw)?.into()),
-            Type::BYTEA => Self::Blob(raw.to_vec()),
+            Type::BYTEA => Self::of_bytes(raw),
             _ => Self::Text(<&str>::from_sql(ty, raw)?.to_owned()),
         })
     }

@@ -1,6 +1,7 @@
 //! SQLite: one writer thread with group commit, several readers, one file.
 
 mod archive;
+mod checkpoint;
 mod reader;
 mod session;
 mod writer;
@@ -14,10 +15,12 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 pub(super) use self::archive::{Archive, Table, dump, load};
+use self::checkpoint::Checkpoints;
 use super::Crew;
+use crate::completion::Completion;
 use crate::db::Options;
 use crate::error::{Error, Refusal};
-use crate::inbox::{Completion, Inbox};
+use crate::inbox::Inbox;
 use crate::migrate::{self, MigrationText};
 use crate::statement::{Append, Dialect};
 
@@ -69,21 +72,25 @@ pub(super) fn start(
     in_memory.map_err(|error| classify("open", error))?;
 
     let crew = Crew::new();
-    let mut readers = Vec::new();
+    let mut others = Vec::new();
     for number in 0..options.readers.max(1) {
         let connection = connect(&file, options)?;
         let (inbox, timeout) = (Arc::clone(inbox), options.read_timeout);
-        readers
+        others
             .push(crew.spawn(&format!("reader-{number}"), move || reader::run(connection, &inbox, timeout))?);
     }
+    let (checkpoints, asked) = Checkpoints::new();
+    let own = connect(&file, options)?;
+    others.push(crew.spawn("checkpoint", move || checkpoint::run(&own, &asked))?);
     let inbox = Arc::clone(inbox);
     crew.spawn("writer", move || {
-        writer::run(&mut connection, &inbox, append);
+        writer::run(&mut connection, &inbox, append, &checkpoints);
+        drop(checkpoints);
         // Whoever closes last moves the log into the file. Two that close at once would each see the other, and
         // leave it.
-        for reader in readers {
+        for other in others {
             // One that panicked is gone too.
-            let _ = reader.join();
+            let _ = other.join();
         }
         drop(connection);
     })?;

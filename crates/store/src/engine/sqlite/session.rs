@@ -138,7 +138,7 @@ pub(super) fn value(found: ValueRef<'_>, columns: &Columns, index: usize) -> Res
         ValueRef::Text(text) => {
             Value::Text(std::str::from_utf8(text).map_err(|_| odd("text that is not UTF-8"))?.to_owned())
         }
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        ValueRef::Blob(bytes) => Value::of_bytes(bytes),
         ValueRef::Real(_) => return Err(odd("a floating-point number")),
     })
 }
@@ -150,6 +150,7 @@ impl ToSql for Value {
             Self::Int(int) => ValueRef::Integer(*int),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
             Self::Blob(bytes) => ValueRef::Blob(bytes),
+            Self::Id(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }

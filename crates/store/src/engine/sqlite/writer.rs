@@ -6,19 +6,29 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::checkpoint::{Checkpoints, checkpoint};
 use super::session::Session;
 use super::{classify, stop};
+use crate::completion::Refused;
 use crate::db::{End, Job};
 use crate::error::Error;
-use crate::inbox::{Batch, Inbox, Refused};
+use crate::inbox::{Batch, Inbox};
 use crate::statement::Append;
 use crate::value::Value;
 
-/// Pages in the WAL beyond which the writer moves them into the database, between two commits. The next commit
-/// waits behind it; a thread of its own would take that tail away.
-const CHECKPOINT_PAGES: i32 = 2000;
+/// Pages more in the WAL after which they are moved into the database, beside the commits.
+const CHECKPOINT_PAGES: i32 = 2_000;
 
-pub(super) fn run(connection: &mut Connection, inbox: &Inbox, append: &'static Append) {
+/// Pages in the WAL beyond which the writer moves them itself, between two commits. While it writes, the log can grow
+/// faster than it is moved; only when nothing is written does it begin anew.
+const MAX_PAGES: i32 = 12_000;
+
+pub(super) fn run(
+    connection: &mut Connection,
+    inbox: &Inbox,
+    append: &'static Append,
+    checkpoints: &Checkpoints,
+) {
     let wal_pages = Arc::new(AtomicI32::new(0));
     let seen = Arc::clone(&wal_pages);
     let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -29,7 +39,8 @@ pub(super) fn run(connection: &mut Connection, inbox: &Inbox, append: &'static A
         tracing::error!(%error, "the writer cannot watch its log");
         return;
     }
-    let mut checkpoints_fail = false;
+    // Pages in the log when it was last moved.
+    let mut moved = 0;
     let mut writer = Writer { session: Session::new(connection), append };
     while let Some((mut writes, rows)) = inbox.next_commit() {
         let started = Instant::now();
@@ -45,9 +56,14 @@ pub(super) fn run(connection: &mut Connection, inbox: &Inbox, append: &'static A
                 finish(writes, rows, Err(error));
             }
         }
-        if wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
-            wal_pages.store(0, Ordering::Relaxed);
-            checkpoints_fail = checkpoint(connection, checkpoints_fail);
+        let pages = wal_pages.load(Ordering::Relaxed);
+        // A log that is shorter than before has begun anew.
+        moved = if pages < moved { 0 } else { moved };
+        if pages >= MAX_PAGES {
+            checkpoint(connection);
+        } else if pages - moved >= CHECKPOINT_PAGES {
+            moved = pages;
+            checkpoints.ask();
         }
     }
 }
@@ -63,22 +79,6 @@ fn finish(
     if let Some(batch) = rows {
         batch.finish(outcome);
     }
-}
-
-/// Moves what it can without waiting for readers; true when that failed. With a full disk the log just stays longer. An
-/// I/O error ends the process: after a failed fsync of the database file the kernel calls its pages clean, a second
-/// attempt would succeed without having written them, and the log that still holds them would be reused.
-fn checkpoint(connection: &Connection, failed_before: bool) -> bool {
-    let done = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())).inspect_err(|error| {
-        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
-            stop(error);
-        }
-    });
-    let failed = done.map_err(|error| classify("checkpoint", error)).err();
-    if let Some(error) = failed.as_ref().filter(|_| !failed_before) {
-        tracing::warn!(%error, "the write-ahead log cannot be moved into the database");
-    }
-    failed.is_some()
 }
 
 struct Writer<'c> {
