@@ -147,6 +147,7 @@ impl Chart {
                 Kind::Bar => self.columns(out, series, class, &scale),
             }
         }
+        self.ticks(out, &scale);
         if self.kind == Kind::Line {
             self.names(out, &scale);
         }
@@ -159,15 +160,6 @@ impl Chart {
             let (y, class) = (scale.y(*tick), if *tick == 0 { "base-line" } else { "grid-line" });
             let _ = write!(out, "<line class=\"{class}\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>");
         }
-        for tick in scale.ticks.iter().filter(|tick| **tick != 0) {
-            let text = (self.write)(*tick);
-            let _ = write!(
-                out,
-                "<text class=\"tick\" x=\"0\" y=\"{}\">{}</text>",
-                scale.y(*tick) - 4,
-                safe(&text)
-            );
-        }
         let every = self.marks.len().div_ceil(WORDS).max(1);
         let from_last = |at: usize| (self.marks.len() - 1 - at).is_multiple_of(every);
         for (at, mark) in self.marks.iter().enumerate().filter(|(at, _)| from_last(*at)) {
@@ -179,6 +171,19 @@ impl Chart {
             let y = BOTTOM + 18;
             let word = safe(&mark.short);
             let _ = write!(out, "<text x=\"{}\" y=\"{y}\" text-anchor=\"{anchor}\">{word}</text>", share(x));
+        }
+    }
+
+    /// What the lines of the grid stand for, over the data: the sides are its whole width.
+    fn ticks(&self, out: &mut String, scale: &Scale) {
+        for tick in scale.ticks.iter().filter(|tick| **tick != 0) {
+            let text = (self.write)(*tick);
+            let _ = write!(
+                out,
+                "<text class=\"tick\" x=\"0\" y=\"{}\">{}</text>",
+                scale.y(*tick) - 4,
+                safe(&text)
+            );
         }
     }
 
@@ -403,7 +408,8 @@ pub(crate) fn sparkline(title: &str, values: &[Option<i64>]) -> Svg {
     if values.iter().flatten().count() < 2 {
         return Svg::NONE;
     }
-    let (low, high) = values.iter().flatten().fold((0, 1), |(l, h): (i64, i64), v| (l.min(*v), h.max(*v)));
+    // The shape alone: the figure beside it says how much.
+    let (low, high) = values.iter().flatten().fold((i64::MAX, i64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
     let span = (i128::from(high) - i128::from(low)).max(1);
     let step = 1000 / whole(values.len() - 1).max(1);
     let mut path = String::new();

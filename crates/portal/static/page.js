@@ -70,8 +70,9 @@ document.addEventListener("submit", (event) => {
   const button = event.submitter;
   setTimeout(() => button?.setAttribute("aria-busy", "true"), 300);
 });
-addEventListener("pageshow", () => {
+addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
   for (const button of document.querySelectorAll("[aria-busy='true']")) button.removeAttribute("aria-busy");
 });
 
-document.querySelector(".notice[role='alert']")?.focus();
+document.querySelector(".notice[role='alert']:not(.gallery *)")?.focus();
