@@ -21,7 +21,7 @@ revenue = "7.7717"
 payout = "3.25"
 caps = { total = 40 }
 budgets = { total = "999.9913" }
-targeting = [{ mode = "block", country = ["FR"] }]
+targeting = [{ block = "country", of = ["FR"] }]
 
 [[offer]]
 slug = "asked"
@@ -102,7 +102,10 @@ fn the_list_shows_what_a_partner_may_run_and_every_filter_is_an_address() {
         let world = start_with(engine, OFFERS);
         let browser = Browser::log_in(&world, "member@app.example");
         let all = sound(&browser, "/offers");
-        has(&all, &["Fresh &#60;script", "Asked", "Steps", "Flat &#38; fair", "3.25", "Get link", "Request link"]);
+        has(
+            &all,
+            &["Fresh &#60;script", "Asked", "Steps", "Flat &#38; fair", "3.25", "Get link", "Request link"],
+        );
         has(&all, &["0.40\u{a0}USD to 5.00\u{a0}USD", "7.5 % of the sale", "6 you can see"]);
         assert!(!all.contains("Secret draft"));
         let names = |query: &str| {
@@ -144,7 +147,17 @@ fn a_newcomer_gets_a_link_customises_it_and_tests_it_until_the_checklist_is_gree
         let path = offer(&world, "fresh");
 
         let before = sound(&browser, &path);
-        has(&before, &["You have no link", "Get link", "First line.", "Finance", "all but FR", "40 of 40 conversions left"]);
+        has(
+            &before,
+            &[
+                "You have no link",
+                "Get link",
+                "First line.",
+                "Finance",
+                "all but FR",
+                "40 of 40 conversions left",
+            ],
+        );
         assert!(!before.contains("offer-link/redirect"));
         assert_eq!(browser.submit(&format!("{path}/link"), &[]), path);
         assert_eq!(browser.submit(&format!("{path}/link"), &[]), path, "asking twice is asking once");
@@ -162,7 +175,10 @@ fn a_newcomer_gets_a_link_customises_it_and_tests_it_until_the_checklist_is_gree
         let given = [("pub_click_id", "c 1"), ("pub_member_id", "m+1"), ("pub_sub_2", "<script>alert(4)")];
         let tested = browser.submit(&format!("{path}/test/click"), &given);
         let trace = sound(&browser, &tested);
-        has(&trace, &["Sent on", "https://shop.example/fresh", "caps and budgets leave room", "room left", "m+1"]);
+        has(
+            &trace,
+            &["Sent on", "https://shop.example/fresh", "caps and budgets leave room", "room was left", "m+1"],
+        );
         has(&trace, &["Fire test conversion", "data-live=\"/offers/"]);
         let click = tested.split(['=', '#']).nth(1).unwrap().to_owned();
 
@@ -170,10 +186,19 @@ fn a_newcomer_gets_a_link_customises_it_and_tests_it_until_the_checklist_is_gree
         let received = world.received();
         assert_eq!(received.len(), 1, "{received:?}");
         let done = sound(&browser, &tested);
-        has(&done, &["recorded", "Delivered", "HTTP 200", "3.25 USD, which a test does not pay", "/postback/all?click=c%201"]);
+        has(
+            &done,
+            &[
+                "reported a result: recorded",
+                "Attempt 1: answered 200",
+                "3.25 USD",
+                "pays nothing",
+                "all?click=c%201",
+            ],
+        );
         let live = browser.get(&format!("{path}/test/live?click={click}"));
         assert_eq!((live.status, live.header("content-type")), (200, "text/event-stream"));
-        has(&live.body, &["event: trace", "Delivered", "event: end"]);
+        has(&live.body, &["event: trace", "Attempt 1: answered 200", "event: end"]);
 
         has(&sound(&browser, &checklist), &["7 of 9 done", "Click ids unique"]);
         browser.submit(&format!("{path}/test/click"), &[("pub_click_id", "c2"), ("pub_member_id", "m2")]);
@@ -189,7 +214,10 @@ fn a_newcomer_gets_a_link_customises_it_and_tests_it_until_the_checklist_is_gree
 #[track_caller]
 fn mistakes_are_named(browser: &Browser, path: &str) {
     let good = sound(browser, &format!("{path}?preset=voluum"));
-    has(&good, &["pub_click_id={clickid}&#38;pub_member_id={clickid}\"", "No mistakes found", "doc.voluum.com"]);
+    has(
+        &good,
+        &["pub_click_id={clickid}&#38;pub_member_id={clickid}\"", "No mistakes found", "doc.voluum.com"],
+    );
     for (query, words) in [
         ("pub_member_id=%7Bu%7D&pub_sub_1=a", "PubClickId cannot be empty"),
         ("pub_click_id=%7Bc%7D&pub_member_id=site_12", "is `site_12` on every click"),
@@ -222,8 +250,11 @@ fn what_a_test_is_refused_for_is_told_and_roles_and_states_hold() {
             sound(&browser, &tested)
         };
         let ids = [("pub_click_id", "c"), ("pub_member_id", "m")];
-        has(&click(&ids), &["Not approved", "partner_not_approved", "HTTP 410"]);
-        has(&click(&[("pub_click_id", "{clickid}"), ("pub_member_id", "m")]), &["pub_click_id_macro", "HTTP 400"]);
+        has(&click(&ids), &["Not approved", "partner_not_approved", "answered 410"]);
+        has(
+            &click(&[("pub_click_id", "{clickid}"), ("pub_member_id", "m")]),
+            &["pub_click_id_macro", "answered 400"],
+        );
         has(&click(&[("pub_click_id", "c")]), &["PubMemberId cannot be empty"]);
         assert_eq!(reader.post(&format!("{asked}/test/click"), &ids).status, 403);
         let wrong = browser.post(&format!("{asked}/test/click"), &[("address", "here"), ids[0]]);
@@ -238,7 +269,10 @@ fn what_a_test_is_refused_for_is_told_and_roles_and_states_hold() {
         assert_eq!(world.count("conversion"), 0);
 
         let steps = offer(&world, "steps");
-        has(&sound(&browser, &format!("{steps}/events")), &["Sign-up", "deposit", "5.00", "after a step of the"]);
+        has(
+            &sound(&browser, &format!("{steps}/events")),
+            &["Sign-up", "deposit", "5.00", "after a step of the"],
+        );
         has(&sound(&browser, &steps), &["Paused", "0.40"]);
         has(&sound(&browser, &format!("{flat}/postbacks")), &["Global", ">all<", "{pub_click_id}"]);
         for tab in ["", "/checklist", "/test", "/postbacks", "/activity"] {
@@ -249,7 +283,9 @@ fn what_a_test_is_refused_for_is_told_and_roles_and_states_hold() {
         let absent = browser.get("/offers/00000000-0000-7000-8000-000000000000");
         assert_eq!(absent.status, 404);
         for id in [&offer(&world, "draft"), "/offers/x"] {
-            for tab in ["", "/customise", "/checklist", "/test", "/test/live", "/events", "/postbacks", "/activity"] {
+            for tab in
+                ["", "/customise", "/checklist", "/test", "/test/live", "/events", "/postbacks", "/activity"]
+            {
                 let answer = browser.get(&format!("{id}{tab}"));
                 assert_eq!((answer.status, &answer.body), (404, &absent.body), "{id}{tab}");
             }

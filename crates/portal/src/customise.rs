@@ -64,8 +64,8 @@ pub(crate) struct Made {
     pub(crate) touched: bool,
     /// The link.
     pub(crate) url: UrlParts,
-    /// What is wrong: visitors would be turned away, or conversions not count.
-    pub(crate) wrong: Vec<String>,
+    /// How much is wrong, each marked in the link: visitors would be turned away, or conversions not count.
+    pub(crate) wrong: usize,
     /// What may be meant so.
     pub(crate) odd: Vec<String>,
 }
@@ -135,11 +135,10 @@ impl Typed {
                 url = url.wrong(param.code(), &finding.words);
             }
         }
-        let of = |weight| {
-            let own = findings.iter().filter(move |finding| finding.weight == weight);
-            own.map(|finding| finding.words.clone()).collect()
-        };
-        Made { touched: self.touched, url, wrong: of(Weight::Wrong), odd: of(Weight::Odd) }
+        let wrong = url.parts.iter().filter(|part| !part.wrong.is_empty()).count();
+        let odd = findings.iter().filter(|finding| finding.weight == Weight::Odd);
+        let odd = odd.map(|finding| finding.words.clone()).collect();
+        Made { touched: self.touched, url, wrong, odd }
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -173,7 +172,8 @@ mod tests {
 
     fn made(query: &str) -> (String, String) {
         let made = typed(query).made("https://api.example/x");
-        (made.url.whole, [made.wrong, made.odd].concat().join("\n"))
+        let marked = made.url.parts.iter().map(|part| part.wrong.clone()).filter(|wrong| !wrong.is_empty());
+        (made.url.whole.clone(), marked.chain(made.odd).collect::<Vec<_>>().join("\n"))
     }
 
     #[test]
@@ -207,6 +207,6 @@ mod tests {
         let made = typed.made("https://api.example/x");
         assert!(made.url.parts.iter().all(|part| !part.wrong.is_empty()));
         let one = super::Typed::read(&Query::read(Some("one_id=1"))).made("https://api.example/x");
-        assert_eq!(one.wrong.len(), 1, "{:?}", one.wrong);
+        assert_eq!(one.wrong, 1, "{:?}", one.url);
     }
 }

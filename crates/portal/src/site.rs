@@ -7,6 +7,7 @@ use store::audit::Entry;
 use uuid::Uuid;
 
 use crate::password::Passwords;
+use crate::test_tab::Streams;
 use crate::throttle::Throttle;
 
 /// The server as pages see it.
@@ -17,11 +18,13 @@ pub(crate) struct Site {
     pub(crate) passwords: Passwords,
     /// How often strangers may try.
     pub(crate) throttle: Throttle,
+    /// Live traces that are being watched.
+    pub(crate) streams: Arc<Streams>,
 }
 
 impl Site {
     pub(crate) fn new(app: Arc<web::App>) -> Self {
-        Self { app, passwords: Passwords::new(), throttle: Throttle::new() }
+        Self { app, passwords: Passwords::new(), throttle: Throttle::new(), streams: Arc::default() }
     }
 
     /// A fresh secret of 256 bits behind `prefix`, in characters that need no coding in a URL.

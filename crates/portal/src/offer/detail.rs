@@ -137,7 +137,7 @@ fn facts(found: &Found, viewer: &Viewer) -> Vec<(&'static str, String)> {
             ));
         }
     }
-    facts.push(("Type", format!("{} · {}", offer.kind(), offer.conversion_kind)));
+    facts.push(("Type", format!("{} · {}", words::kind(offer.kind()), words::money(offer.conversion_kind))));
     if !offer.categories.is_empty() {
         facts.push(("Categories", offer.categories.join(", ")));
     }

@@ -154,10 +154,10 @@ pub(crate) async fn list(
         country: query.get("country").unwrap_or_default().to_owned(),
         wrong_country: wrong_country(&query),
         categories: categories(&seen, asked.category),
-        devices: choices("Any device", Device::ALL, Device::code, asked.device),
-        kinds: choices("Any type", OfferKind::ALL, OfferKind::code, asked.kind),
-        money: choices("Any payout", ConversionKind::ALL, ConversionKind::code, asked.money),
-        statuses: choices("Any status", &STATUSES, OfferStatus::code, asked.status),
+        devices: choices("Any device", (Device::ALL, Device::code, Device::code), asked.device),
+        kinds: choices("Any type", (OfferKind::ALL, OfferKind::code, words::kind), asked.kind),
+        money: choices("Any payout", (ConversionKind::ALL, ConversionKind::code, words::money), asked.money),
+        statuses: choices("Any status", (&STATUSES, OfferStatus::code, OfferStatus::code), asked.status),
         links: link_choices(asked.link),
         heads: heads(&query, sort),
         rows,
@@ -260,8 +260,8 @@ fn row(offer: &Arc<Offer>, own: Option<Own>, viewer: &Viewer) -> Row {
         name: offer.name.clone(),
         categories: offer.categories.join(", "),
         payout: words::payout(offer, viewer.now),
-        kind: offer.kind().code(),
-        money: offer.conversion_kind.code(),
+        kind: words::kind(offer.kind()),
+        money: words::money(offer.conversion_kind),
         stage: stage_pill(offer, viewer.now),
         approval: approval_pill(own),
         ask: found.ask(viewer),
@@ -273,7 +273,8 @@ fn csv(offers: &[&Arc<Offer>], links: &HashMap<OfferId, Own>, viewer: &Viewer) -
     let rows = offers.iter().map(|offer| {
         let row = row(offer, links.get(&offer.id).copied(), viewer);
         let link = row.approval.map_or("none", |(_, word)| word).to_owned();
-        let (kind, money, stage) = (row.kind.to_owned(), row.money.to_owned(), row.stage.1.to_owned());
+        let (kind, money) = (offer.kind().code().to_owned(), offer.conversion_kind.code().to_owned());
+        let stage = row.stage.1.to_owned();
         let payout = row.payout.replace(['\u{a0}', '\u{202f}'], " ");
         vec![offer.id.to_string(), row.name, row.categories, payout, kind, money, stage, link]
     });
@@ -282,11 +283,10 @@ fn csv(offers: &[&Arc<Offer>], links: &HashMap<OfferId, Own>, viewer: &Viewer) -
 
 fn choices<T: Copy + PartialEq>(
     any: &str,
-    all: &[T],
-    code: impl Fn(T) -> &'static str,
+    (all, code, word): (&[T], fn(T) -> &'static str, fn(T) -> &'static str),
     chosen: Option<T>,
 ) -> Vec<Choice> {
-    let each = all.iter().map(|own| Choice::new(code(*own), code(*own), chosen == Some(*own)));
+    let each = all.iter().map(|own| Choice::new(code(*own), word(*own), chosen == Some(*own)));
     std::iter::once(Choice::new("", any, chosen.is_none())).chain(each).collect()
 }
 

@@ -4,7 +4,7 @@ use domain::cap::{Limit, Measure, Taken};
 use domain::click::{Click, Marks};
 use domain::id::EventId;
 use domain::money::{Currency, Money, Rate};
-use domain::offer::{Event, Offer, OfferStatus, Results, Terms};
+use domain::offer::{ConversionKind, Event, Offer, OfferKind, OfferStatus, Results, Terms};
 use domain::period::Period;
 use domain::targeting::{Mode, Rule};
 use domain::time::Timestamp;
@@ -62,6 +62,22 @@ pub(super) fn payout(offer: &Offer, now: Timestamp) -> String {
         [only] => rate(*only, offer.currency),
         [least, .., best] if worth(*least) == worth(*best) => rate(*best, offer.currency),
         [least, .., best] => format!("{} to {}", rate(*least, offer.currency), rate(*best, offer.currency)),
+    }
+}
+
+/// Single- or multi-event, as people say it.
+pub(super) const fn kind(kind: OfferKind) -> &'static str {
+    match kind {
+        OfferKind::SingleEvent => "Single event",
+        OfferKind::MultiEvent => "Several events",
+    }
+}
+
+/// How the payout is computed, as people say it.
+pub(super) const fn money(kind: ConversionKind) -> &'static str {
+    match kind {
+        ConversionKind::FlatRate => "Flat rate",
+        ConversionKind::RevShare => "Share of the sale",
     }
 }
 

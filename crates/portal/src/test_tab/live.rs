@@ -65,7 +65,8 @@ struct Watched {
     viewer: Viewer,
     own: Own,
     click: ClickId,
-    sent: String,
+    /// The state that was sent last.
+    sent: Option<String>,
     looks: usize,
     over: bool,
     _place: Place,
@@ -86,8 +87,7 @@ pub(crate) async fn live(
         // Tells a browser not to ask again; the page says how to go on without.
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let watched =
-        Watched { site, viewer, own, click, sent: String::new(), looks: 0, over: false, _place: place };
+    let watched = Watched { site, viewer, own, click, sent: None, looks: 0, over: false, _place: place };
     let mut answer = Sse::new(stream::unfold(watched, next)).into_response();
     page::secure(answer.headers_mut());
     Ok(answer)
@@ -101,16 +101,16 @@ async fn next(mut watched: Watched) -> Option<(Result<Event, Infallible>, Watche
     while watched.looks < MOST_LOOKS {
         watched.looks += 1;
         let Watched { site, viewer, own, click, .. } = &watched;
-        let trace = trace::of(site, viewer, *own, *click).await.ok().flatten();
-        let html = trace.as_ref().and_then(trace::Trace::html);
-        if let Some(html) = html.filter(|html| *html != watched.sent) {
-            watched.sent.clone_from(&html);
-            return Some((Ok(Event::default().event("trace").data(html)), watched));
+        let state = trace::state(site, *click).await.ok();
+        if state == watched.sent {
+            tokio::time::sleep(LOOK).await;
+            continue;
         }
-        if trace.is_none_or(|trace| trace.done) {
-            break;
-        }
-        tokio::time::sleep(LOOK).await;
+        let Some(trace) = trace::of(site, viewer, *own, *click).await.ok().flatten() else { break };
+        let Some(html) = trace.html() else { break };
+        watched.sent = state;
+        watched.looks = if trace.done { MOST_LOOKS } else { watched.looks };
+        return Some((Ok(Event::default().event("trace").data(html)), watched));
     }
     watched.over = true;
     Some((Ok(Event::default().event("end").data("end")), watched))
