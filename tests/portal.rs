@@ -1,7 +1,12 @@
 //! The partner portal, as a browser without JavaScript meets it.
 
+mod access;
 mod login;
+mod offer;
+mod postback;
 mod profile;
+mod report;
 mod team;
+mod traffic;
 
 pub(crate) use login::{Browser, USERS, start, start_with};

@@ -187,9 +187,12 @@ fn sample(viewer: &Viewer) -> News {
     }
 }
 
-/// Every macro with its meaning.
+/// Every macro with its meaning; the free parameters as one.
 fn macros() -> Vec<(String, &'static str)> {
-    PostbackMacro::ALL.iter().map(|own| (format!("{{{}}}", own.code()), meaning(*own))).collect()
+    let own = PostbackMacro::ALL.iter().filter(|own| !own.code().starts_with("pub_sub_"));
+    let mut all: Vec<_> = own.map(|own| (format!("{{{}}}", own.code()), meaning(*own))).collect();
+    all.insert(2, ("{pub_sub_1} … {pub_sub_15}".to_owned(), meaning(PostbackMacro::Sub1)));
+    all
 }
 
 /// What a macro is filled with.

@@ -62,7 +62,7 @@ static NEWEST_CONVERSION: Statement = Statement::new(
          select conversion_id, version, offer_id, event_id, received_ms from conversion
          where network_id = ?1 and partner_id = ?2 and test = 0 and winner_id is null
          order by received_ms desc limit ?5) newest
-     where (?3 = ?6 or offer_id = ?3) and (?4 = ?6 or event_id = ?4)
+     where (offer_id = ?3 or ?3 = ?6) and (event_id = ?4 or ?4 = ?6)
      order by received_ms desc limit 1",
 );
 
@@ -79,9 +79,9 @@ static COUNT_BACKFILL: Statement = Statement::new(
     "delivery.count_backfill",
     "select count(*) as looked,
          cast(coalesce(sum(case when c.winner_id is null
-             and (?4 = ?9 or c.offer_id = ?4) and (?5 = ?9 or c.event_id = ?5)
-             and ((c.status = 'Success' and ?6 = 1) or (c.status = 'Pending' and ?7 = 1)
-                 or (c.status = 'Rejected' and ?8 = 1))
+             and (c.offer_id = ?4 or ?4 = ?9) and (c.event_id = ?5 or ?5 = ?9)
+             and ((c.status = 'Success' and cast(?6 as bigint) = 1) or (c.status = 'Pending' and cast(?7 as bigint) = 1)
+                 or (c.status = 'Rejected' and cast(?8 as bigint) = 1))
              and not exists (select 1 from delivery d where d.conversion_id = c.conversion_id
                  and d.postback_id = ?10 and d.version = c.version)
              then 1 else 0 end), 0) as bigint) as deliveries
