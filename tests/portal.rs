@@ -9,4 +9,4 @@ mod report;
 mod team;
 mod traffic;
 
-pub(crate) use login::{Browser, USERS, start, start_with};
+pub(crate) use login::{Browser, start, start_with};

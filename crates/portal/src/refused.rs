@@ -10,9 +10,6 @@ pub(crate) enum Refused {
     /// Not there, or not for this viewer; the two look the same.
     #[error("not there")]
     Absent,
-    /// The viewer's role does not include it.
-    #[error("not with this role")]
-    Forbidden,
     /// The record could not be asked or changed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -25,7 +22,6 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let answer = match self {
             Self::Absent => page::absent(),
-            Self::Forbidden => page::forbidden(),
             Self::Store(error) => {
                 tracing::warn!(%error, "a page could not be made of the record");
                 page::unavailable()
