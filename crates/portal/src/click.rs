@@ -168,7 +168,7 @@ fn filters(query: &Query, viewer: &Viewer) -> Vec<Filter> {
         Filter::text(query, "country", "Country", "such as DE"),
         Filter::choice(query, "device", "Device", "Any device", devices),
         Filter::choice(query, "kind", "Kind", "Real clicks", kinds),
-        Filter::text(query, "id", "Id", "click id or member id, exactly"),
+        Filter::text(query, "id", "Id", "any, exactly"),
     ]
 }
 
@@ -180,7 +180,7 @@ fn cells(columns: &[Column], click: &Click, viewer: &Viewer) -> Vec<Cell> {
 fn cell(column: &str, click: &Click, viewer: &Viewer) -> Cell {
     let facts = &click.facts;
     match column {
-        "at" => Cell::text(format::time(click.id.at(), &viewer.zone)).titled(click.id.at().to_string()),
+        "at" => Cell::when(format::time(click.id.at(), &viewer.zone)).titled(click.id.at().to_string()),
         "offer" => Cell::text(viewer.link(click.link).map_or("", |link| &link.offer.name)),
         "pub_click_id" => Cell::mono(click.pub_click_id.as_deref().unwrap_or_default()),
         "pub_member_id" => Cell::mono(click.pub_member_id.as_deref().unwrap_or_default()),

@@ -191,7 +191,7 @@ fn filters(query: &Query, viewer: &Viewer) -> Vec<Filter> {
         Filter::text(query, "country", "Country", "such as DE"),
         Filter::choice(query, "device", "Device", "Any device", devices),
         Filter::choice(query, "kind", "Kind", "Real conversions", kinds),
-        Filter::text(query, "id", "Id", "any id, exactly"),
+        Filter::text(query, "id", "Id", "any, exactly"),
     ]);
     filters
 }
@@ -214,7 +214,7 @@ fn cell(column: &str, own: &Listed, viewer: &Viewer) -> Cell {
     let conversion = &own.conversion;
     let facts = own.click.as_ref().map(|click| &click.facts);
     match column {
-        "at" => Cell::text(format::time(conversion.received, &viewer.zone))
+        "at" => Cell::when(format::time(conversion.received, &viewer.zone))
             .titled(conversion.received.to_string()),
         "offer" => Cell::text(viewer.link(conversion.link).map_or("", |link| &link.offer.name)),
         "event" => Cell::mono(&conversion.event_code),
@@ -232,7 +232,7 @@ fn cell(column: &str, own: &Listed, viewer: &Viewer) -> Cell {
         "pub_member_id" => Cell::mono(&conversion.pub_member_id),
         "country" => Cell::text(facts.and_then(|own| own.country.as_ref()).map_or("", |own| own.code())),
         "device" => Cell::text(facts.and_then(|own| own.device).map_or("", |own| own.code())),
-        "changed" => Cell::text(format::time(conversion.changed, &viewer.zone)),
+        "changed" => Cell::when(format::time(conversion.changed, &viewer.zone)),
         "conversion_id" => Cell::mono(conversion.id.to_string()),
         "click_id" => Cell::mono(conversion.click.to_string()),
         sub => {

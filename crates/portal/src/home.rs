@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::money::Currency;
+use domain::money::{Currency, Money};
 use domain::report::{Line, QUARTER_MS, money, quarter};
 use domain::time::Timestamp;
 use jiff::ToSpan as _;
@@ -204,7 +204,7 @@ fn stats(by_day: &[Line], before: &Line) -> Vec<Stat> {
     all.extend(currencies.into_iter().map(|own| {
         let (now, then) = (payout(&today, own), payout(before, own));
         let chart = spark("Earnings by day", &|line| payout(line, own));
-        stat(&format!("Earnings today, {own}"), format::money(money(now, own)), now, then, chart)
+        stat(&format!("Earnings today, {own}"), format::money(rounded(now, own)), now, then, chart)
     }));
     all
 }
@@ -216,6 +216,7 @@ fn stat(label: &str, value: String, now: i64, before: i64, chart: Svg) -> Stat {
         std::cmp::Ordering::Equal => "",
     };
     let delta = match format::change(now, before) {
+        Some(_) if now == before => "as yesterday by this time".to_owned(),
         Some(change) => format!("{change} against yesterday by this time"),
         None if now == 0 => "as yesterday by this time".to_owned(),
         None => "none yesterday by this time".to_owned(),
@@ -231,6 +232,13 @@ fn clicks_chart(days: &Days, by_day: &[Line], zone: &TimeZone) -> Svg {
     let main = Series { name: format!("Last {DAYS} days"), values: values(&by_day[half..]) };
     let before = Series { name: format!("{DAYS} days before"), values: values(&by_day[..half]) };
     Chart::counts(Kind::Line, "Clicks by day", marks, main).against(before).unfinished(true).figure()
+}
+
+/// A sum in the decimals that its currency usually has; the reports have every one of them.
+fn rounded(micros: i64, currency: Currency) -> Money {
+    let unit = 10_i64.pow(6_u32.saturating_sub(u32::try_from(currency.decimals()).unwrap_or(2)));
+    let half = if micros < 0 { -unit / 2 } else { unit / 2 };
+    money((micros + half) / unit * unit, currency)
 }
 
 fn periods(by_day: &[Line], by_now: &Line) -> Vec<PeriodRow> {
@@ -256,7 +264,7 @@ fn periods(by_day: &[Line], by_now: &Line) -> Vec<PeriodRow> {
         earnings: line
             .takings
             .iter()
-            .map(|(currency, takings)| format::money(money(takings.payout_micros, *currency)))
+            .map(|(currency, takings)| format::money(rounded(takings.payout_micros, *currency)))
             .collect(),
     };
     rows.into_iter().map(row).collect()
@@ -312,5 +320,8 @@ mod tests {
         );
         assert_eq!(stats[0].delta, "+100.0\u{a0}% against yesterday by this time");
         assert_eq!(stats[2].value, "20.0\u{a0}%");
+        let plain = |micros, code: &str| rounded(micros, code.parse().unwrap()).plain();
+        assert_eq!((plain(31_515_750, "USD"), plain(-5_000, "USD")), ("31.52".into(), "-0.01".into()));
+        assert_eq!(plain(1_500_000, "JPY"), "2");
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Cell {
     pub(crate) title: String,
     /// The kind of pill that it stands in; empty for none.
     pub(crate) pill: &'static str,
-    /// Its class: `num`, `mono` or empty.
+    /// Its class: `num`, `mono`, `when` or empty.
     pub(crate) class: &'static str,
     /// Its columns in a file, where they are not the text alone.
     file: Option<Vec<String>>,
@@ -47,6 +47,11 @@ impl Cell {
     /// An id or another text of machines.
     pub(crate) fn mono(text: impl Into<String>) -> Self {
         Self { class: "mono", ..Self::text(text) }
+    }
+
+    /// A point in time.
+    pub(crate) fn when(text: impl Into<String>) -> Self {
+        Self { class: "when", ..Self::text(text) }
     }
 
     /// A count.
