@@ -315,7 +315,8 @@ fn home_and_the_offer_say_what_the_command_says_of_a_link() {
             let member = if number % 5 == 0 { format!("m{number}") } else { "site_12".to_owned() };
             click_id(&world.visit("flat/app", &format!("pub_click_id=c{number}&pub_member_id={member}")));
         }
-        let told = "80 % of the last 25 clicks carry the same pub_member_id `site_12`; only its first conversion will count";
+        let told = "80 % of the last 25 clicks carry the same pub_member_id `site_12`; only its first conversion \
+                    will count";
         let link = world.applied.id("link", "flat/app");
         let command = crate::PITLANE.run_on(engine, &["link", "health", &link]).ok().stdout;
         assert!(command.contains(told), "{command}");

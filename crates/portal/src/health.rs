@@ -1,5 +1,5 @@
-//! Link health: what a partner's clicks say about how its links are set up. Home shows it for all links, an offer's page
-//! for one, both with `templates/health/advice.html`.
+//! Link health: what a partner's clicks say about how its links are set up. Home shows it for all links, an offer's
+//! page for one, both with `templates/health/advice.html`.
 
 use std::sync::Arc;
 

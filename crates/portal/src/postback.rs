@@ -70,11 +70,18 @@ struct Index {
 /// What was just done, by the word in the address.
 fn told(said: &str) -> Option<(&'static str, &'static str)> {
     Some(match said {
-        "created" => ("good", "The postback is there. It fires from the next conversion on; send a test to see it work."),
+        "created" => (
+            "good",
+            "The postback is there. It fires from the next conversion on; send a test to see it work.",
+        ),
         "updated" => ("good", "The change is kept. It holds for every attempt from now on."),
         "on" => ("good", "The postback is switched on."),
-        "off" => ("info", "The postback is switched off. What waited for it is kept under “given up” and can be replayed."),
-        "removed" => ("info", "The postback is removed. Its deliveries stay in the log until they are too old."),
+        "off" => {
+            ("info", "The postback is switched off. What waited for it is given up and can be replayed.")
+        }
+        "removed" => {
+            ("info", "The postback is removed. Its deliveries stay in the log until they are too old.")
+        }
         "again" => ("good", "The delivery is due now, with a schedule that begins anew."),
         _ => return None,
     })
@@ -83,7 +90,8 @@ fn told(said: &str) -> Option<(&'static str, &'static str)> {
 /// The frame of a page of this section, with what was just done.
 pub(crate) fn shell(viewer: &Viewer, title: &str, subtitle: &str, query: &Query) -> Shell {
     let shell = Shell::new(viewer, Section::Postbacks, title, subtitle);
-    let count = query.get("done").and_then(|done| done.parse::<u32>().ok()).map(i64::from).unwrap_or_default();
+    let count =
+        query.get("done").and_then(|done| done.parse::<u32>().ok()).map(i64::from).unwrap_or_default();
     match (query.get("said"), query.get("said").and_then(told)) {
         (_, Some((kind, words))) => shell.noting(kind, words),
         (Some("replayed"), _) => shell.noting("good", format!("Due again: {}.", format::count(count))),
@@ -133,7 +141,11 @@ fn line(viewer: &Viewer, kept: &Kept, ended: &Ended) -> Line {
         state: words::standing(kept, ended),
         last: ended.last.as_ref().map(|last| last_sent(viewer, last)),
         share,
-        of: if over == 0 { "none has ended yet".to_owned() } else { format!("of the last {}", format::count(over)) },
+        of: if over == 0 {
+            "none has ended yet".to_owned()
+        } else {
+            format!("of the last {}", format::count(over))
+        },
     }
 }
 
@@ -247,7 +259,10 @@ pub(crate) async fn render(
     };
     let whose = (postback.network, postback.partner, postback.id);
     let id = postback.id;
-    let read = site.app.db.read(move |tx| Ok::<_, store::Error>((log::ended(tx, id)?, log::of_postback(tx, whose, &ask)?)));
+    let read = site
+        .app
+        .db
+        .read(move |tx| Ok::<_, store::Error>((log::ended(tx, id)?, log::of_postback(tx, whose, &ask)?)));
     let (ended, mut found) = read.await?;
     let more = found.len() > ROWS;
     found.truncate(ROWS);
@@ -275,7 +290,8 @@ pub(crate) async fn render(
 }
 
 /// What a date that cannot be read is answered with.
-pub(crate) const BAD_SINCE: &str = "Write a day such as 2026-11-22, or a day and time such as 2026-11-22 20:00.";
+pub(crate) const BAD_SINCE: &str =
+    "Write a day such as 2026-11-22, or a day and time such as 2026-11-22 20:00.";
 
 /// The time from which on: a day or a time of the viewer's zone; none when it was not given or cannot be read.
 pub(crate) fn since(query: &Query, viewer: &Viewer) -> Option<Timestamp> {
@@ -325,7 +341,12 @@ pub(crate) const fn wanted_boxes(wanted: Wanted) -> [(&'static str, &'static str
     [
         ("on_success", "New conversions that pay", wanted.success, "Also when one that waited is approved."),
         ("on_pending", "New conversions that wait", wanted.pending, "Status Pending; nothing is paid yet."),
-        ("on_rejected", "New conversions that are rejected", wanted.rejected, "Status Rejected; the payout is 0."),
+        (
+            "on_rejected",
+            "New conversions that are rejected",
+            wanted.rejected,
+            "Status Rejected; the payout is 0.",
+        ),
         ("on_changes", "Later changes of status", wanted.changes, "Such as a conversion that is taken back."),
     ]
 }

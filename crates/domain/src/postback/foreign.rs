@@ -1,5 +1,5 @@
-//! Postback URLs as trackers write them, turned into ours: `{clickid}`, `[CLICK]`, `{{x}}`, `${x}`, `#x#`, `%x%`, or only
-//! a parameter that waits for its value, `cid=REPLACE`.
+//! Postback URLs as trackers write them, turned into ours: `{clickid}`, `[CLICK]`, `{{x}}`, `${x}`, `#x#`, `%x%`, or
+//! only a parameter that waits for its value, `cid=REPLACE`.
 
 use super::PostbackMacro;
 use crate::placeholder;

@@ -1,5 +1,5 @@
-//! Sending what was once sent: a postback's deliveries of one state, and a postback's conversions since a date. Both show
-//! how many before they do anything.
+//! Sending what was once sent: a postback's deliveries of one state, and a postback's conversions since a date. Both
+//! show how many before they do anything.
 
 use std::sync::Arc;
 

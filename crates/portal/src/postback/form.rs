@@ -250,7 +250,7 @@ pub(crate) async fn create(
         Done::Kept => return Ok(page::see_other(&format!("/postbacks/{}?said=created", made.id))),
         Done::NameTaken => wrong.add("name", "You have a postback of this name; choose another."),
         Done::TooMany => {
-            wrong.add("name", format!("You have {MOST} postbacks, which is the most; remove one first."))
+            wrong.add("name", format!("You have {MOST} postbacks, which is the most; remove one first."));
         }
     }
     Ok(page(&viewer, None, given, wrong))
@@ -290,9 +290,12 @@ pub(crate) async fn switch(
     let to = format!("/postbacks/{}?said={said}", new.id);
     let entry = entry(&site, &viewer, &new.slug, "updated", &changes(Some(&old), Some(&new)));
     let who = format!("switched off by {}", viewer.user.email);
-    change(&site, new, entry, move |tx, new| match new.enabled {
-        true => store::postback::enable(tx, new.id),
-        false => store::postback::disable(tx, new.id, &who),
+    change(&site, new, entry, move |tx, new| {
+        if new.enabled {
+            store::postback::enable(tx, new.id)
+        } else {
+            store::postback::disable(tx, new.id, &who)
+        }
     })
     .await?;
     Ok(page::see_other(&to))

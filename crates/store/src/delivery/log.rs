@@ -43,7 +43,8 @@ static ENDED: Statement = Statement::new(
     "select cast(coalesce(sum(case when state = 'delivered' then 1 else 0 end), 0) as bigint) as delivered,
          cast(coalesce(sum(case when state = 'dead' then 1 else 0 end), 0) as bigint) as dead,
          cast(coalesce(sum(case when state = 'pending' then 1 else 0 end), 0) as bigint) as pending
-     from (select state from delivery where postback_id = ?1 order by created_ms desc, delivery_id desc limit ?2) newest",
+     from (select state from delivery where postback_id = ?1
+           order by created_ms desc, delivery_id desc limit ?2) newest",
 );
 
 static LAST: Statement = Statement::new(
