@@ -15,5 +15,6 @@ mod lost;
 mod migrate;
 mod schema;
 mod slow;
+mod texts;
 mod world;
 mod write;
