@@ -18,6 +18,7 @@ mod customise;
 mod delivery;
 mod design;
 mod format;
+mod front;
 mod health;
 mod home;
 mod help;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
-use tower_http::csrf::CsrfLayer;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 
+use crate::page;
 use crate::site::Site;
 use crate::viewer;
 
@@ -58,6 +60,7 @@ macro_rules! routes {
 }
 
 routes! {
+    GET "/" Public crate::front::show;
     GET "/login" Public crate::login::show;
     POST "/login" Public crate::login::enter;
     POST "/logout" Public crate::login::leave;
@@ -144,7 +147,13 @@ pub fn routes(app: Arc<web::App>) -> Router {
         router.route(route.path, (route.serve)().route_layer(guard))
     };
     let pages = ROUTES.iter().fold(Router::new(), add).with_state(Arc::clone(&site));
-    pages.layer(DefaultBodyLimit::max(MOST_BYTES)).layer(CsrfLayer::new())
+    let csrf = CsrfLayer::new().with_rejection_response(|_: ProtectionError| from_elsewhere());
+    pages.layer(DefaultBodyLimit::max(MOST_BYTES)).layer(csrf)
+}
+
+fn from_elsewhere() -> Response {
+    let words = "This form was not sent from a page of this site, so nothing was done. Open the page here and send it again.";
+    page::notice(StatusCode::FORBIDDEN, "Not from here", words).into_response()
 }
 
 async fn keep_out(State((site, rule)): State<(Arc<Site>, Rule)>, request: Request, next: Next) -> Response {

@@ -10,7 +10,6 @@ mod app;
 mod envelope;
 mod error;
 mod health;
-mod home;
 pub mod link_check;
 mod listen;
 mod meter;

@@ -19,7 +19,7 @@ use crate::error::{Fault, wrong_method};
 use crate::listen::Limits;
 use crate::meter::Meter;
 use crate::origin::Peer;
-use crate::{api, health, home, page, postback, redirect};
+use crate::{api, health, page, postback, redirect};
 
 /// A click's answer is bytes at hand; other answers may stream.
 pub(crate) type Answer = Either<Full<Bytes>, Body>;
@@ -34,7 +34,6 @@ pub(crate) struct Site {
 /// Everything but the click, which has no business with a router.
 fn pages(site: Arc<Site>) -> Router {
     Router::new()
-        .route("/", read(get(home::show)))
         .route("/healthz", read(get(health::alive)))
         .route("/readyz", read(get(health::ready)))
         .route("/metrics", read(get(health::metrics)))
