@@ -96,13 +96,11 @@ pub(crate) async fn click(
         }
     };
     let visit = fire::Visit { typed: &typed, address, agent: fire::agent(&typed, &caller) };
-    match fire::click(&site, &viewer, own, &visit).await? {
-        Some(click) => Ok(see_other(&shown(&found, click))),
-        None => {
-            mistakes.add("pub_click_id", "The test click was not recorded. Try again in a moment.");
-            page(&site, &viewer, &found, &typed, mistakes).await
-        }
+    if let Some(click) = fire::click(&site, &viewer, own, &visit).await? {
+        return Ok(see_other(&shown(&found, click)));
     }
+    mistakes.add("pub_click_id", "The test click was not recorded. Try again in a moment.");
+    page(&site, &viewer, &found, &typed, mistakes).await
 }
 
 /// `POST /offers/{offer}/test/conversion`: reports a result of a test click, as the advertiser would.

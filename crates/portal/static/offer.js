@@ -7,7 +7,7 @@ const made = document.getElementById("made");
 if (form && made) {
   let timer;
   let running;
-  const query = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
+  const query = () => new URLSearchParams(new FormData(form)).toString();
   const rebuild = async () => {
     running?.abort();
     running = new AbortController();
@@ -21,6 +21,10 @@ if (form && made) {
       // Typed on, or offline: the button builds the link as well.
     }
   };
+  // The address of a page without its empty fields is shorter and says the same.
+  form.addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+  });
   form.addEventListener("input", (event) => {
     clearTimeout(timer);
     // Another tracker fills fields in: that is a new page.

@@ -116,8 +116,8 @@ impl<'q> Asked<'q> {
 fn takes(offer: &Offer, matches: impl Fn(&Test) -> Option<bool>) -> bool {
     offer.rules.targeting.iter().all(|rule| match (matches(&rule.test), rule.mode) {
         (None, _) => true,
-        (Some(matched), Mode::Allow) => matched,
-        (Some(matched), Mode::Block) => !matched,
+        (Some(fits), Mode::Allow) => fits,
+        (Some(fits), Mode::Block) => !fits,
     })
 }
 
@@ -281,9 +281,12 @@ fn csv(offers: &[&Arc<Offer>], links: &HashMap<OfferId, Own>, viewer: &Viewer) -
     page::csv("offers", &head, rows)
 }
 
+/// How a choice is written.
+type Said<T> = fn(T) -> &'static str;
+
 fn choices<T: Copy + PartialEq>(
     any: &str,
-    (all, code, word): (&[T], fn(T) -> &'static str, fn(T) -> &'static str),
+    (all, code, word): (&[T], Said<T>, Said<T>),
     chosen: Option<T>,
 ) -> Vec<Choice> {
     let each = all.iter().map(|own| Choice::new(code(*own), word(*own), chosen == Some(*own)));
