@@ -42,19 +42,6 @@ impl Mark {
     pub(crate) fn day(at: Timestamp, zone: &TimeZone) -> Self {
         Self { short: format::short_day(at, zone), exact: format::day(at, zone) }
     }
-
-    /// An hour in a zone.
-    pub(crate) fn hour(at: Timestamp, zone: &TimeZone) -> Self {
-        let exact = format::time(at, zone);
-        // `2026-11-23 14:00:00`: the hour is characters 11 to 16.
-        let short = exact.get(11..16).unwrap_or(&exact).to_owned();
-        Self { short, exact: exact.get(..16).unwrap_or(&exact).to_owned() }
-    }
-
-    /// Anything else: a country, an offer.
-    pub(crate) fn named(name: &str) -> Self {
-        Self { short: name.to_owned(), exact: name.to_owned() }
-    }
 }
 
 /// One row of values; none where nothing is known, which is not zero.
@@ -327,8 +314,12 @@ impl Chart {
     }
 
     fn table(&self, out: &mut String) {
-        out.push_str("<details class=\"more\"><summary>Table</summary><div class=\"table-wrap\"><table class=\"table\"><thead><tr><th scope=\"col\">");
-        out.push_str("At</th>");
+        let _ = write!(
+            out,
+            "<details class=\"more\"><summary>Table</summary><div class=\"table-wrap\" tabindex=\"0\" role=\"region\" \
+             aria-label=\"Table: {}\"><table class=\"table\"><thead><tr><th scope=\"col\">At</th>",
+            safe(&self.title)
+        );
         for series in self.all() {
             let _ = write!(out, "<th scope=\"col\" class=\"num\">{}</th>", safe(&series.name));
         }

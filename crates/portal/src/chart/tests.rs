@@ -73,7 +73,8 @@ fn the_summary_says_highest_lowest_and_last() {
 fn names_from_outside_never_become_markup() {
     let canary = "<script>alert(1)</script>";
     let series = || Series { name: canary.to_owned(), values: vec![Some(1), Some(2)] };
-    let marks = vec![Mark::named(canary), Mark::named(canary)];
+    let mark = Mark { short: canary.to_owned(), exact: canary.to_owned() };
+    let marks = vec![mark.clone(), mark];
     for kind in [Kind::Line, Kind::Bar] {
         let chart = Chart::counts(kind, canary, marks.clone(), series()).against(series());
         assert!(!chart.written(|_| "<script>".to_owned()).figure().0.contains("<script"));
