@@ -1,6 +1,7 @@
 //! The partner portal, as a browser without JavaScript meets it.
 
 mod access;
+mod browser;
 mod login;
 mod offer;
 mod postback;
