@@ -4,6 +4,7 @@
 # would double the time and is the same code.
 #
 #   PITLANE_TEST_POSTGRES   a postgres:// URL of a superuser, to use that server instead of a private one
+#   PITLANE_TEST_AXE        the file axe.min.js of axe-core, instead of fetching it by npm
 #   PITLANE_CRASH_ROUNDS    rounds of the kill -9 test (50)
 #   PITLANE_READY_WITHIN_MS the most that a start may take after a kill (2000), for slow machines
 #   PITLANE_TEST_MINUTES    the most the tests together may take (55)
@@ -73,6 +74,12 @@ install_missing() {
     local packages=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     command -v strace >/dev/null || packages+=(strace)
+    # A real browser looks at the portal.
+    command -v chromium >/dev/null || packages+=(chromium)
+    command -v chromedriver >/dev/null || packages+=(chromium-driver)
+    if [[ -z "${PITLANE_TEST_AXE:-}" ]]; then
+        command -v npm >/dev/null || packages+=(npm)
+    fi
     # Needed also beside a server of yours: a test stops and starts one of its own.
     if [[ -z "$(postgres_programs)" ]]; then
         packages+=(postgresql-15)
@@ -84,6 +91,20 @@ install_missing() {
     echo "installing by apt: ${packages[*]}"
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+}
+
+# axe-core finds what keeps people from using a page. It is not ours to hand on, so it is fetched; its sum is pinned.
+fetch_axe() {
+    if [[ -n "${PITLANE_TEST_AXE:-}" ]]; then
+        echo "using $PITLANE_TEST_AXE"
+        return
+    fi
+    local file="axe-core-4.14.1.tgz"
+    (cd "$scratch" && npm pack --silent axe-core@4.14.1)
+    echo "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745  $scratch/$file" | sha256sum --check --quiet
+    tar -xzf "$scratch/$file" -C "$scratch" package/axe.min.js
+    export PITLANE_TEST_AXE="$scratch/package/axe.min.js"
+    echo "axe-core 4.14.1"
 }
 
 start_postgres() {
@@ -162,6 +183,7 @@ check_dependencies() {
 }
 
 step "tools" install_missing
+step "axe" fetch_axe
 step "postgres" start_postgres
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
