@@ -31,6 +31,8 @@ pub(crate) const ALL: &[&Statement] = &[
     &BLANK_CLICK,
     &BY_CLICK,
     &BY_MEMBER,
+    &MADE_OF_CLICK,
+    &MADE_OF_MEMBER,
     &LOST,
     &BLANK_CONVERSION,
     &DELIVERIES,
@@ -97,6 +99,14 @@ static BLANK_CLICK: Statement = Statement::new(
 static BY_CLICK: Statement = Statement::new(
     "erase.by_click",
     "select * from conversion where click_id = ?1 order by conversion_id limit 1000 {for_update}",
+);
+
+static MADE_OF_CLICK: Statement =
+    Statement::new("erase.made_of_click", "select conversion_id from conversion where click_id = ?1");
+
+static MADE_OF_MEMBER: Statement = Statement::new(
+    "erase.made_of_member",
+    "select conversion_id from conversion where network_id = ?2 and partner_id = ?3 and pub_member_id = ?1",
 );
 
 static BY_MEMBER: Statement = Statement::new(
@@ -216,11 +226,12 @@ pub fn count(tx: &mut Tx<'_>, member: &Member) -> Result<Erased, Error> {
         let id: Value = click.uuid("click_id")?.into();
         erased.clicks += 1;
         erased.requests += number(tx, &REQUESTS, id.clone())?;
-        for row in tx.query(&BY_CLICK, &[id])? {
+        for row in tx.query(&MADE_OF_CLICK, &[id])? {
             made.insert(row.uuid("conversion_id")?);
         }
     }
-    for row in tx.query(&BY_MEMBER, &member.params(i64::MAX))? {
+    let [id, network, partner, _] = member.params(0);
+    for row in tx.query(&MADE_OF_MEMBER, &[id, network, partner])? {
         made.insert(row.uuid("conversion_id")?);
     }
     erased.conversions = made.len() as u64;

@@ -14,6 +14,7 @@ mod disk;
 mod lost;
 mod migrate;
 mod schema;
+mod size;
 mod slow;
 mod texts;
 mod world;

@@ -93,7 +93,7 @@ async fn a_user_agent_is_shared_once_it_comes_from_eight_members_and_is_stored()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_meets_another_under_its_key_stays_in_its_clicks() {
     let hash = Sha256::digest(AGENT.as_bytes());
-    let key = hash.iter().take(6).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
+    let key = i32::from_be_bytes(hash[..4].try_into().unwrap());
     on_each_engine(async |world| {
         let (db, texts) = (open(world, MIGRATIONS), Texts::default());
         world.behind(&format!("insert into click_text (text_hash, text) values ({key}, 'another')"));
