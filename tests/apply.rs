@@ -319,6 +319,7 @@ postback app/all: method: GET → POST_FORM
 postback app/all: on: Success → Pending, changes
 user boss@acme.example: role: owner → partner
 user boss@acme.example: partner: (none) → app
+user boss@acme.example: team_role: (none) → owner
 ";
 
 #[test]

@@ -55,6 +55,8 @@ async fn answer(
         // A sender that is gone means the same as a word to stop.
         let _ = stopping.wait_for(|stop| *stop).await;
     };
+    // Ends with the runtime.
+    tokio::spawn(store::relay());
     let served = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => web::serve(listener, app, gate, stopped).await,
         Err(error) => Err(error),

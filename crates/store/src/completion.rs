@@ -1,18 +1,89 @@
 //! The end of a batch, and everybody who waits for it.
 //!
 //! To wake a task of another thread costs a lock and, when that thread sleeps, a system call. Hundreds of clicks end with
-//! one batch, most of them at home on the same thread. So the thread that ends a batch wakes one task of each thread, and
-//! that one wakes the others of its thread, which costs next to nothing there.
+//! one batch, most of them at home on the same thread. So a thread may run a [`relay`]: whoever ends a batch wakes that one
+//! task, and it wakes the others of its thread, which costs next to nothing there.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, ThreadId};
 
 use crate::error::Error;
 
 /// Rows of a batch that were refused while the others became durable, by their place in the batch.
 pub(crate) type Refused = Vec<(usize, Error)>;
+
+thread_local! {
+    /// The relay of this thread, if it runs one.
+    static HERE: RefCell<Option<Arc<Relay>>> = const { RefCell::new(None) };
+}
+
+/// Wakes, on the thread that runs it, everything of that thread that waits for the database. Only for a runtime of a
+/// single thread; it never ends by itself.
+pub async fn relay() {
+    let relay = Arc::<Relay>::default();
+    HERE.set(Some(Arc::clone(&relay)));
+    let _gone = Gone;
+    poll_fn(|context| relay.poll(context)).await;
+}
+
+/// Without its relay a thread's tasks are woken one by one again.
+struct Gone;
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        // A thread that ends may have lost it already.
+        let _ = HERE.try_with(|here| here.take());
+    }
+}
+
+/// Who is to be woken on one thread.
+#[derive(Debug, Default)]
+struct Relay {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The relay's own task.
+    own: Option<Waker>,
+    ended: Vec<Waker>,
+}
+
+impl Relay {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over whom to wake.
+    fn hand_over(&self, wakers: Vec<Waker>) {
+        let mut waiting = self.waiting();
+        waiting.ended.extend(wakers);
+        let own = waiting.own.take();
+        drop(waiting);
+        if let Some(own) = own {
+            own.wake();
+        }
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting();
+        let ended = std::mem::take(&mut waiting.ended);
+        waiting.own = Some(context.waker().clone());
+        drop(waiting);
+        ended.into_iter().for_each(Waker::wake);
+        Poll::Pending
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // Nobody is left asleep when it goes.
+        std::mem::take(&mut self.waiting().ended).into_iter().for_each(Waker::wake);
+    }
+}
 
 /// The shared end of a batch: set once, seen by every waiter.
 #[derive(Debug, Default)]
@@ -21,13 +92,19 @@ pub(crate) struct Completion {
     homes: Mutex<Vec<Home>>,
 }
 
-/// The waiters of one thread. The first of them is woken from outside.
+/// The waiters that are woken by one relay, or one by one.
 #[derive(Debug)]
 struct Home {
-    thread: ThreadId,
+    relay: Option<Arc<Relay>>,
     waiters: Vec<(u64, Waker)>,
     /// How many have waited here.
     came: u64,
+}
+
+impl Home {
+    fn is_of(&self, relay: Option<&Arc<Relay>>) -> bool {
+        self.relay.as_ref().map(Arc::as_ptr) == relay.map(Arc::as_ptr)
+    }
 }
 
 impl Completion {
@@ -37,9 +114,14 @@ impl Completion {
             return;
         }
         // Whoever comes to wait from here on sees the outcome instead.
-        let first = |home: &Home| home.waiters.first().map(|(_, waker)| waker.clone());
-        let woken: Vec<Waker> = self.homes().iter().filter_map(first).collect();
-        woken.into_iter().for_each(Waker::wake);
+        let homes = std::mem::take(&mut *self.homes());
+        for home in homes {
+            let wakers = home.waiters.into_iter().map(|(_, waker)| waker);
+            match home.relay {
+                Some(relay) => relay.hand_over(wakers.collect()),
+                None => wakers.for_each(Waker::wake),
+            }
+        }
     }
 
     /// Waits for the end of the batch.
@@ -50,22 +132,13 @@ impl Completion {
     fn homes(&self) -> MutexGuard<'_, Vec<Home>> {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Wakes everybody of a home: one of them was woken, or has gone.
-    fn pass_on(&self, thread: ThreadId) {
-        let mut homes = self.homes();
-        let home = homes.iter_mut().find(|home| home.thread == thread);
-        let waiters = home.map(|home| std::mem::take(&mut home.waiters)).unwrap_or_default();
-        drop(homes);
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
-    }
 }
 
 /// Waits for the end of a batch.
 pub(crate) struct Wait<'a> {
     completion: &'a Completion,
-    /// The home that this waits in, and its number there.
-    registered: Option<(ThreadId, u64)>,
+    /// The place of the home that this waits in, and its number there.
+    registered: Option<(usize, u64)>,
 }
 
 impl<'a> Future for Wait<'a> {
@@ -77,60 +150,49 @@ impl<'a> Future for Wait<'a> {
             self.register(context.waker());
         }
         // Asked again: the end may have come before this was in the list.
-        match completion.outcome.get() {
-            Some(outcome) => {
-                if let Some((thread, _)) = self.registered.take() {
-                    completion.pass_on(thread);
-                }
-                Poll::Ready(outcome)
-            }
-            None => Poll::Pending,
-        }
+        completion.outcome.get().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl Wait<'_> {
     fn register(&mut self, waker: &Waker) {
         let mut homes = self.completion.homes();
-        if let Some((thread, number)) = self.registered {
-            let home = homes.iter_mut().find(|home| home.thread == thread);
-            if let Some(home) = home
-                && let Ok(at) = home.waiters.binary_search_by_key(&number, |(other, _)| *other)
+        if let Some((at, number)) = self.registered {
+            // After the end there are no homes any more.
+            if let Some(home) = homes.get_mut(at)
+                && let Ok(own) = home.waiters.binary_search_by_key(&number, |(other, _)| *other)
             {
-                home.waiters[at].1.clone_from(waker);
+                home.waiters[own].1.clone_from(waker);
             }
             return;
         }
-        let thread = thread::current().id();
-        let at = homes.iter().position(|home| home.thread == thread).unwrap_or_else(|| {
-            homes.push(Home { thread, waiters: Vec::new(), came: 0 });
+        let relay = HERE.with_borrow(Option::clone);
+        let at = homes.iter().position(|home| home.is_of(relay.as_ref())).unwrap_or_else(|| {
+            homes.push(Home { relay, waiters: Vec::new(), came: 0 });
             homes.len() - 1
         });
         let home = &mut homes[at];
         home.came += 1;
         home.waiters.push((home.came, waker.clone()));
-        self.registered = Some((thread, home.came));
+        self.registered = Some((at, home.came));
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        let Some((thread, number)) = self.registered else { return };
-        let mut homes = self.completion.homes();
-        if let Some(home) = homes.iter_mut().find(|home| home.thread == thread) {
-            home.waiters.retain(|(other, _)| *other != number);
-        }
-        drop(homes);
-        // It may have been the one that was woken for all.
-        if self.completion.outcome.get().is_some() {
-            self.completion.pass_on(thread);
+        let Some((at, number)) = self.registered.filter(|_| self.completion.outcome.get().is_none()) else {
+            return;
+        };
+        if let Some(home) = self.completion.homes().get_mut(at)
+            && let Ok(own) = home.waiters.binary_search_by_key(&number, |(other, _)| *other)
+        {
+            home.waiters.remove(own);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
@@ -145,48 +207,58 @@ mod tests {
         }
     }
 
-    impl Bell {
-        fn rung(&self) -> usize {
-            self.0.load(Ordering::Relaxed)
-        }
+    fn rung<const N: usize>(bells: &[Arc<Bell>; N]) -> [usize; N] {
+        bells.each_ref().map(|bell| bell.0.load(Ordering::Relaxed))
     }
 
-    fn poll(wait: &mut Wait<'_>, bell: &Arc<Bell>) -> bool {
+    fn poll<F: Future>(wait: Pin<&mut F>, bell: &Arc<Bell>) -> bool {
         let waker = Waker::from(Arc::clone(bell));
-        Pin::new(wait).poll(&mut Context::from_waker(&waker)).is_ready()
+        wait.poll(&mut Context::from_waker(&waker)).is_ready()
     }
 
     #[test]
-    fn one_of_a_thread_is_woken_and_wakes_the_others() {
+    fn everybody_is_woken_and_who_comes_late_does_not_wait() {
         let completion = Completion::default();
         let bells: [Arc<Bell>; 3] = Default::default();
         let mut waits = [completion.wait(), completion.wait(), completion.wait()];
         for (wait, bell) in waits.iter_mut().zip(&bells) {
-            assert!(!poll(wait, bell) && !poll(wait, bell));
+            assert!(!poll(Pin::new(wait), bell) && !poll(Pin::new(wait), bell));
         }
+        let [first, mut second, _third] = waits;
+        drop(first);
+        assert!(!poll(Pin::new(&mut second), &bells[0]), "it moved to another task");
         completion.finish(Ok(Refused::new()));
-        assert_eq!(bells.each_ref().map(|bell| bell.rung()), [1, 0, 0]);
-        assert!(poll(&mut waits[0], &bells[0]));
-        assert_eq!(bells.each_ref().map(|bell| bell.rung() > 0), [true; 3]);
-        assert!(poll(&mut waits[2], &bells[2]) && poll(&mut waits[1], &bells[1]));
-        assert!(poll(&mut completion.wait(), &bells[0]), "who comes late does not wait");
+        assert_eq!(rung(&bells), [1, 0, 1]);
+        assert!(poll(Pin::new(&mut second), &bells[0]));
+        assert!(poll(Pin::new(&mut completion.wait()), &bells[1]));
     }
 
     #[test]
-    fn who_goes_away_leaves_nobody_asleep() {
+    fn a_relay_is_woken_once_and_wakes_the_others_of_its_thread() {
         let completion = Completion::default();
         let bells: [Arc<Bell>; 3] = Default::default();
-        let (mut first, mut second, mut third) = (completion.wait(), completion.wait(), completion.wait());
-        assert!(
-            !poll(&mut first, &bells[0]) && !poll(&mut second, &bells[1]) && !poll(&mut third, &bells[2])
-        );
-        // Before the end: the next one is woken instead.
-        drop(first);
+        let mut relay = Box::pin(relay());
+        assert!(!poll(relay.as_mut(), &bells[0]));
+        let mut waits = [completion.wait(), completion.wait()];
+        for (wait, bell) in waits.iter_mut().zip(&bells[1..]) {
+            assert!(!poll(Pin::new(wait), bell));
+        }
         completion.finish(Ok(Refused::new()));
-        assert_eq!(bells.each_ref().map(|bell| bell.rung()), [0, 1, 0]);
-        // Woken, and gone before it looked.
-        drop(second);
-        assert_eq!(bells[2].rung(), 1);
-        assert!(poll(&mut third, &bells[2]));
+        assert_eq!(rung(&bells), [1, 0, 0]);
+        assert!(!poll(relay.as_mut(), &bells[0]));
+        assert_eq!(rung(&bells), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_relay_that_goes_leaves_nobody_asleep() {
+        let completion = Completion::default();
+        let bells: [Arc<Bell>; 2] = Default::default();
+        let mut relay = Box::pin(relay());
+        assert!(!poll(relay.as_mut(), &bells[0]));
+        let mut wait = completion.wait();
+        assert!(!poll(Pin::new(&mut wait), &bells[1]));
+        drop(relay);
+        completion.finish(Ok(Refused::new()));
+        assert_eq!(rung(&bells)[1], 1);
     }
 }

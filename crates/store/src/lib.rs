@@ -53,6 +53,7 @@ mod text;
 mod value;
 
 pub use backup::{Copied, Progress, backup, restore};
+pub use completion::relay;
 pub use db::{Db, EngineKind, Options, Target, Ticket, Tx};
 pub use error::{Cause, Error, Refusal};
 pub use inbox::Stats;
