@@ -343,7 +343,7 @@ fn every_change_is_told_written_and_audited() {
         let last = audit.last().unwrap();
         assert_eq!(last[..2], ["apply", "user/boss@acme.example"]);
         let change: Value = serde_json::from_str(&last[2]).unwrap();
-        assert_eq!((changes(&change).len(), &change["result"]), (2, &Value::from("changed")));
+        assert_eq!((changes(&change).len(), &change["result"]), (3, &Value::from("changed")));
         assert_eq!(counts(&report(engine, CHANGED, &[])), (0, 0, 8), "what was written reads the same");
     });
 }
