@@ -81,8 +81,8 @@ pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuer
         rows,
         filtered: query.pairs().any(|(name, _)| !matches!(name, "range" | "column" | "before")),
         plain: Query::default().with("range", &period.range.text).url(PATH),
-        file: query.from_start().url(FILE),
-        newer: if query.get("before").is_some() { query.from_start().url(PATH) } else { String::new() },
+        file: query.at_start().url(FILE),
+        newer: if query.get("before").is_some() { query.at_start().url(PATH) } else { String::new() },
         older: if next.is_empty() { String::new() } else { query.with("before", &next).url(PATH) },
         cut: cut.unwrap_or_default(),
         empty: empty(&period),
@@ -93,7 +93,7 @@ pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuer
 
 /// The same clicks as a file, as many as a file holds.
 pub(crate) async fn file(State(site): State<Arc<Site>>, viewer: Viewer, RawQuery(raw): RawQuery) -> Answer {
-    let query = Query::read(raw.as_deref()).from_start();
+    let query = Query::read(raw.as_deref()).at_start();
     let period = Period::read(&query, PATH, RANGE, &viewer);
     let columns = table::columns(&query, &COLUMNS, &SHOWN);
     let mut ask = Ask { limit: FILE_STEP, ..ask(&query, &period, &viewer) };

@@ -140,7 +140,9 @@ fn sum(quarters: &BTreeMap<Timestamp, Line>, from: Timestamp, until: Timestamp) 
 
 fn total(lines: &[Line]) -> Line {
     let mut total = Line::default();
-    lines.iter().for_each(|line| total.add(line));
+    for line in lines {
+        total.add(line);
+    }
     total
 }
 

@@ -280,7 +280,7 @@ pub(crate) async fn render(
         since: query.get("since").unwrap_or_default().to_owned(),
         since_wrong: if query.get("since").is_some() && since.is_none() { BAD_SINCE } else { "" },
         filtered: state.is_some() || since.is_some(),
-        newer: if query.get("before").is_some() { query.from_start().url(&path) } else { String::new() },
+        newer: if query.get("before").is_some() { query.at_start().url(&path) } else { String::new() },
         older: older.map(|older| query.without("said").with("before", &older).url(&path)).unwrap_or_default(),
         may_change: viewer.may_change(),
         trial,

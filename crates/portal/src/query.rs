@@ -1,5 +1,5 @@
-//! What stands in a page's query string: the range of time, filters, sort order and columns. A page writes its links by
-//! changing one thing of the query that it was asked with, so every state of it is an address.
+//! What stands in a page's query string: the range of time, filters, sort order and columns. A page writes its links
+//! by changing one thing of the query that it was asked with, so every state of it is an address.
 
 use std::fmt;
 
@@ -66,7 +66,7 @@ impl Query {
     }
 
     /// The same without the position in a list.
-    pub(crate) fn from_start(&self) -> Self {
+    pub(crate) fn at_start(&self) -> Self {
         CURSORS.iter().fold(self.clone(), |query, cursor| query.without(cursor))
     }
 
@@ -343,8 +343,7 @@ mod tests {
     #[test]
     fn what_is_no_range_is_said_in_words() {
         let now = "2026-11-23T18:20:00Z";
-        for typed in ["", "last days", "last 0 days", "0d", "2026-13-01", "a..b", "last 401 days", "soon"]
-        {
+        for typed in ["", "last days", "last 0 days", "0d", "2026-13-01", "a..b", "last 401 days", "soon"] {
             assert!(read(typed, "UTC", now).unwrap_err().contains("no range of days"), "{typed}");
         }
         let backwards = "The range ends on 2026-11-01, before it begins on 2026-11-02.";
@@ -376,7 +375,7 @@ mod tests {
         let changed = query.with("range", "today").url("/clicks");
         assert_eq!(changed, "/clicks?offer=a&offer=b&q=%26%3D&range=today");
         assert_eq!(query.with("before", "y").get("before"), Some("y"));
-        assert_eq!(query.from_start().get("before"), None);
+        assert_eq!(query.at_start().get("before"), None);
         assert_eq!(Query::default().url("/clicks"), "/clicks");
         assert_eq!(Query::read(Some(&"a=1&".repeat(2_000))).pairs().count(), MAX_PAIRS);
     }

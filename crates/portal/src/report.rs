@@ -1,4 +1,5 @@
-//! Reports: figures by group. What is asked stands in the address; `report_view` makes a table and a chart of the answer.
+//! Reports: figures by group. What is asked stands in the address; `report_view` makes a table and a chart of the
+//! answer.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub(crate) const PATH: &str = "/reports";
 const FILE: &str = "/reports.csv";
 const RANGE: &str = "last-7-days";
 /// Lines on the page.
-const LINES: usize = 500;
+const LINES: usize = 200;
 
 /// What a partner may group and filter by, with its words.
 pub(crate) const DIMENSIONS: [(Dimension, &str); 25] = [

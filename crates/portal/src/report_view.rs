@@ -1,6 +1,6 @@
 //! A report's answer as a table and a chart. What stands in both comes from the same lines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::click::Verdict;
 use domain::money::Currency;
@@ -165,11 +165,13 @@ pub(crate) fn lines(asked: &Asked, answers: &Answers, query: &Query, viewer: &Vi
             all.reverse();
         }
     }
+    let offers: HashMap<&str, &str> =
+        viewer.links().map(|link| (link.offer.slug.as_str(), link.offer.name.as_str())).collect();
     let total = answers.report.total();
     let left_out = all.len().saturating_sub(most);
     let rows = all.iter().take(most).flat_map(|(key, line)| {
-        let key = asked.by.iter().zip(key).map(|(by, value)| group(*by, value, viewer)).collect();
-        cells(key, line)
+        let key = asked.by.iter().zip(key).map(|(by, value)| group(*by, value, &offers));
+        cells(&key.collect::<Vec<Cell>>(), line)
     });
     let rows = rows.collect();
     let name = |word: &str| {
@@ -179,15 +181,15 @@ pub(crate) fn lines(asked: &Asked, answers: &Answers, query: &Query, viewer: &Vi
     };
     let mut totals = Vec::new();
     if !asked.by.is_empty() {
-        totals.extend(cells(name("Total"), &total));
+        totals.extend(cells(&name("Total"), &total));
     }
     if let Some(before) = &answers.before {
-        totals.extend(cells(name("Period before"), &before.total()));
+        totals.extend(cells(&name("Period before"), &before.total()));
     }
     Lines {
         headings: headings(asked, query, sort),
         file_head: file_head(asked, viewer),
-        rows: if asked.by.is_empty() { cells(name("All"), &total) } else { rows },
+        rows: if asked.by.is_empty() { cells(&name("All"), &total) } else { rows },
         totals,
         left_out,
         currencies: total.takings.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "),
@@ -238,13 +240,10 @@ fn word(dimension: Dimension) -> &'static str {
 }
 
 /// A value of a group: an offer by its name, a verdict in words.
-fn group(by: Dimension, value: &str, viewer: &Viewer) -> Cell {
+fn group(by: Dimension, value: &str, offers: &HashMap<&str, &str>) -> Cell {
     match by {
         _ if value.is_empty() => Cell::text("–"),
-        Dimension::Offer => {
-            let link = viewer.links().find(|link| link.offer.slug == value);
-            Cell::text(link.map_or(value, |link| &link.offer.name)).titled(value)
-        }
+        Dimension::Offer => Cell::text(offers.get(value).copied().unwrap_or(value)).titled(value),
         Dimension::Verdict => match value.parse::<Verdict>() {
             Ok(verdict) => {
                 let words = click_word::verdict(verdict);
@@ -258,7 +257,7 @@ fn group(by: Dimension, value: &str, viewer: &Viewer) -> Cell {
 }
 
 /// A row for each currency of a line. Clicks have none: they stand on the first, so that a column may be summed.
-fn cells(key: Vec<Cell>, line: &Line) -> Vec<Vec<Cell>> {
+fn cells(key: &[Cell], line: &Line) -> Vec<Vec<Cell>> {
     let mut all: Vec<(Option<Currency>, Takings)> =
         line.takings.iter().map(|(currency, takings)| (Some(*currency), *takings)).collect();
     if all.is_empty() {
@@ -268,7 +267,7 @@ fn cells(key: Vec<Cell>, line: &Line) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for (currency, takings) in all {
         let own = if first { line.clicks.as_ref() } else { None };
-        let mut row = key.clone();
+        let mut row = key.to_vec();
         row.extend(clicks(own));
         let counted = takings.pending + takings.success;
         row.extend([counted, takings.pending, takings.success, takings.rejected].map(Cell::count));
@@ -401,7 +400,7 @@ mod tests {
             let takings = Takings { success: 2, rejected: 1, payout_micros, ..Takings::default() };
             line.take(code.parse().unwrap(), &takings);
         }
-        let rows = cells(vec![Cell::text("x")], &line);
+        let rows = cells(&[Cell::text("x")], &line);
         let file: Vec<String> =
             rows.iter().map(|row| row.iter().flat_map(Cell::file).collect::<Vec<_>>().join(",")).collect();
         assert_eq!(file, ["x,10,0,1,2,0,2,1,40.00%,0.20,EUR,2.00,EUR", "x,,,,2,0,2,1,,0.15,USD,1.50,USD"]);
@@ -410,9 +409,9 @@ mod tests {
     #[test]
     fn every_row_has_a_cell_for_each_heading() {
         let width = 1 + Figure::ALL.len();
-        assert!(cells(vec![Cell::text("")], &Line::default()).iter().all(|row| row.len() == width));
+        assert!(cells(&[Cell::text("")], &Line::default()).iter().all(|row| row.len() == width));
         assert_eq!(
-            cells(vec![Cell::text("")], &Line::default())[0].iter().flat_map(Cell::file).count(),
+            cells(&[Cell::text("")], &Line::default())[0].iter().flat_map(Cell::file).count(),
             width + 2
         );
     }

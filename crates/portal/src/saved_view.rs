@@ -31,7 +31,7 @@ pub(crate) async fn keep(
     Member(viewer): Member,
     Form(kept): Form<Kept>,
 ) -> Answer {
-    let query = Query::read(Some(&kept.query)).from_start();
+    let query = Query::read(Some(&kept.query)).at_start();
     let name: String = kept.name.trim().chars().filter(|char| !char.is_control()).take(MAX_NAME).collect();
     if name.is_empty() {
         let words = "A view is kept by its name. Go back, and give it one.";
@@ -58,7 +58,7 @@ pub(crate) async fn forget(
     Form(kept): Form<Kept>,
 ) -> Answer {
     let (network, user, name) = (viewer.network.id, viewer.user.id, kept.name.replace('\0', ""));
-    let query = Query::read(Some(&kept.query)).from_start();
+    let query = Query::read(Some(&kept.query)).at_start();
     let gone = site.app.db.write(move |tx| saved_view::forget(tx, network, user, PATH, &name)).await;
     match gone {
         Ok(()) => page::see_other(&query.url(PATH)),

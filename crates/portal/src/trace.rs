@@ -1,5 +1,5 @@
-//! The trace: the whole story of a click or conversion, for whoever has any id of it. Here is found whose it is and what
-//! there is to tell; `trace_moment` says it in a partner's words.
+//! The trace: the whole story of a click or conversion, for whoever has any id of it. Here is found whose it is and
+//! what there is to tell; `trace_moment` says it in a partner's words.
 
 use std::sync::Arc;
 

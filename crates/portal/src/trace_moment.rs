@@ -1,5 +1,5 @@
-//! A story as a partner reads it, moment by moment. Only what is listed here is told: not what a conversion is worth to
-//! the network, not who the advertiser is, and of its requests only the outcome.
+//! A story as a partner reads it, moment by moment. Only what is listed here is told: not what a conversion is worth
+//! to the network, not who the advertiser is, and of its requests only the outcome.
 
 use domain::click::Step;
 use domain::conversion::{Reason, Waiting};
@@ -303,7 +303,7 @@ fn curl(own: &Attempted) -> String {
     if !own.body.is_empty() {
         let kind =
             if own.body.starts_with('{') { "application/json" } else { "application/x-www-form-urlencoded" };
-        command.push_str(&format!(" -H 'Content-Type: {kind}' --data-raw {}", quoted(&own.body)));
+        command = format!("{command} -H 'Content-Type: {kind}' --data-raw {}", quoted(&own.body));
     }
     format!("{command} {}", quoted(&own.url))
 }
@@ -349,8 +349,9 @@ mod tests {
             http_status: Some(200),
             answer: String::new(),
         };
-        let expected = r#"curl -i -X POST -H 'Content-Type: application/json' --data-raw '{"a":"b"}' 'https://p.example/?a='\''$(x)'\'''"#;
-        assert_eq!(curl(&own), expected);
+        let sent = r#"-H 'Content-Type: application/json' --data-raw '{"a":"b"}'"#;
+        let url = r"'https://p.example/?a='\''$(x)'\'''";
+        assert_eq!(curl(&own), format!("curl -i -X POST {sent} {url}"));
     }
 
     #[test]

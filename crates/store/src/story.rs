@@ -1,6 +1,6 @@
-//! The whole story of a click, from the record alone: an id leads to clicks ([`find`]), and a click to everything that is
-//! stored about it. It is in the shape that `pitlane why --json` writes; whoever shows it to a partner leaves out what is
-//! not a partner's to see.
+//! The whole story of a click, from the record alone: an id leads to clicks ([`find`]), and a click to everything that
+//! is stored about it. It is in the shape that `pitlane why --json` writes; whoever shows it to a partner leaves out
+//! what is not a partner's to see.
 
 mod find;
 

@@ -162,7 +162,7 @@ pub(crate) async fn list(
         heads: heads(&query, sort),
         rows,
         filtered: taken.len() != seen.len(),
-        csv: query.from_start().url("/offers.csv"),
+        csv: query.at_start().url("/offers.csv"),
         prev,
         next,
     };
@@ -247,7 +247,7 @@ fn heads(query: &Query, sort: Sort<'_>) -> Vec<Head> {
     let head = |by: &str, word, class| Head {
         word,
         class,
-        href: query.with("sort", &sort.next(by)).from_start().url(PATH),
+        href: query.with("sort", &sort.next(by)).at_start().url(PATH),
         aria: sort.aria(by),
     };
     vec![head("name", "Offer", ""), head("payout", "Payout", "num"), head("status", "Status", "")]

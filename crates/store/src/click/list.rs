@@ -1,6 +1,6 @@
-//! A partner's clicks, newest first. Clicks have no index by link: it would cost every click its share. The counts say in
-//! which quarters of an hour a link has clicks, and only those are read, so many rows at a time, up to a bound; a list
-//! that came to the bound says where to go on.
+//! A partner's clicks, newest first. Clicks have no index by link: it would cost every click its share. The counts say
+//! in which quarters of an hour a link has clicks, and only those are read, so many rows at a time, up to a bound; a
+//! list that came to the bound says where to go on.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ static QUARTERS_OF_LINK: Statement = Statement::new(
     "click_list.quarters_of_link",
     "select start_ms from click_count
      where link_id = ?1 and start_ms >= ?2 and start_ms < ?3
-         and ((cast(?4 as bigint) >> cast(verdict as integer)) & 1) = 1 and (country = ?5 or ?5 = '') and (device = ?6 or ?6 = '')
+         and ((cast(?4 as bigint) >> cast(verdict as integer)) & 1) = 1
+         and (country = ?5 or ?5 = '') and (device = ?6 or ?6 = '')
      group by start_ms having sum(hits) > 0 order by start_ms desc limit ?7",
 );
 
@@ -83,7 +84,8 @@ static BY_PUB_CLICK_ID: Statement = Statement::new(
         "select ",
         columns!(),
         " from click k join link l on l.link_id = k.link_id
-     where k.pub_click_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4"
+     where k.pub_click_id = ?1 and l.network_id = ?2 and l.partner_id = ?3
+         and k.click_id >= ?4 and k.click_id < ?5 order by k.click_id desc limit ?6"
     ),
 );
 
@@ -93,7 +95,8 @@ static BY_PUB_MEMBER_ID: Statement = Statement::new(
         "select ",
         columns!(),
         " from click k join link l on l.link_id = k.link_id
-     where k.pub_member_id = ?1 and l.network_id = ?2 and l.partner_id = ?3 order by k.click_id desc limit ?4"
+     where k.pub_member_id = ?1 and l.network_id = ?2 and l.partner_id = ?3
+         and k.click_id >= ?4 and k.click_id < ?5 order by k.click_id desc limit ?6"
     ),
 );
 
@@ -108,8 +111,10 @@ const MAX_LOOKED_AT: i64 = 20_000;
 const ROOM_TO_CHOOSE: usize = 500;
 /// What a look costs beside its rows.
 const LOOK: i64 = 50;
-/// Clicks with one id that are looked at.
-const MAX_WITH_ID: i64 = 1_000;
+/// Clicks with one id that are looked at for one page.
+const MAX_WITH_ID: i64 = 200;
+/// Test clicks that are looked at.
+const MAX_TESTS: i64 = 1_000;
 
 /// Which clicks.
 #[derive(Debug, Clone)]
@@ -156,8 +161,9 @@ pub fn of_partner(tx: &mut Tx<'_>, ask: &Ask, now: Timestamp) -> Result<Page, Er
         return Ok(Page::default());
     }
     if !ask.id.is_empty() {
-        let clicks = with_id(tx, ask)?;
-        return Ok(ask.page(clicks));
+        let (clicks, floor) = with_id(tx, ask)?;
+        let page = ask.page(clicks);
+        return Ok(Page { next: page.next.or(floor), ..page });
     }
     if ask.test {
         let clicks = tests(tx, ask)?;
@@ -169,45 +175,54 @@ pub fn of_partner(tx: &mut Tx<'_>, ask: &Ask, now: Timestamp) -> Result<Page, Er
     Ok(walk.page())
 }
 
-/// The newest clicks of a partner with this `pub_click_id`, at most `limit`.
-pub fn by_pub_click_id(
+/// The newest clicks of a partner with this `pub_click_id`, and those with this `pub_member_id`, at most `limit` of
+/// each.
+pub fn by_pub_ids(
     tx: &mut Tx<'_>,
     network: NetworkId,
     partner: PartnerId,
     id: &str,
     limit: i64,
-) -> Result<Vec<Click>, Error> {
-    let params = [id.into(), network.uuid().into(), partner.uuid().into(), limit.into()];
-    tx.query(&BY_PUB_CLICK_ID, &params)?.iter().map(read).collect()
+) -> Result<[Vec<Click>; 2], Error> {
+    let bounds = (Uuid::nil(), Uuid::max());
+    Ok([
+        by_pub_id(tx, &BY_PUB_CLICK_ID, (network, partner), id, bounds, limit)?,
+        by_pub_id(tx, &BY_PUB_MEMBER_ID, (network, partner), id, bounds, limit)?,
+    ])
 }
 
-/// The newest clicks of a partner with this `pub_member_id`, at most `limit`.
-pub fn by_pub_member_id(
+fn by_pub_id(
     tx: &mut Tx<'_>,
-    network: NetworkId,
-    partner: PartnerId,
+    statement: &'static Statement,
+    (network, partner): (NetworkId, PartnerId),
     id: &str,
+    (from, until): (Uuid, Uuid),
     limit: i64,
 ) -> Result<Vec<Click>, Error> {
-    let params = [id.into(), network.uuid().into(), partner.uuid().into(), limit.into()];
-    tx.query(&BY_PUB_MEMBER_ID, &params)?.iter().map(read).collect()
+    let (network, partner) = (network.uuid().into(), partner.uuid().into());
+    let params: [Value; 6] = [id.into(), network, partner, from.into(), until.into(), limit.into()];
+    tx.query(statement, &params)?.iter().map(read).collect()
 }
 
-/// The clicks with the asked id, newest first.
-fn with_id(tx: &mut Tx<'_>, ask: &Ask) -> Result<Vec<Click>, Error> {
-    let mut found = BTreeMap::new();
+/// The clicks with the asked id, newest first, and how far down they are all there; none when down to the last.
+fn with_id(tx: &mut Tx<'_>, ask: &Ask) -> Result<(Vec<Click>, Option<ClickId>), Error> {
     let own = match ask.id.parse::<ClickId>() {
         Ok(id) => super::find(tx, id)?,
         Err(_) => None,
     };
-    let by_click = by_pub_click_id(tx, ask.network, ask.partner, &ask.id, MAX_WITH_ID)?;
-    let by_member = by_pub_member_id(tx, ask.network, ask.partner, &ask.id, MAX_WITH_ID)?;
-    for click in own.into_iter().chain(by_click).chain(by_member) {
-        if ask.holds(&click) {
-            found.insert(Reverse(click.id), click);
+    let mut found: BTreeMap<_, Click> = own.into_iter().map(|click| (Reverse(click.id), click)).collect();
+    let mut floor = None;
+    for statement in [&BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID] {
+        let whose = (ask.network, ask.partner);
+        let clicks = by_pub_id(tx, statement, whose, &ask.id, ask.ids(), MAX_WITH_ID)?;
+        if i64::try_from(clicks.len()) == Ok(MAX_WITH_ID) {
+            floor = floor.max(clicks.last().map(|last| last.id));
         }
+        found.extend(clicks.into_iter().map(|click| (Reverse(click.id), click)));
     }
-    Ok(found.into_values().collect())
+    let known = |click: &Click| floor.is_none_or(|floor| click.id >= floor);
+    let found = found.into_values().filter(|click| known(click) && ask.holds(click));
+    Ok((found.collect(), floor))
 }
 
 fn tests(tx: &mut Tx<'_>, ask: &Ask) -> Result<Vec<Click>, Error> {
@@ -220,7 +235,7 @@ fn tests(tx: &mut Tx<'_>, ask: &Ask) -> Result<Vec<Click>, Error> {
         ask.only_link().into(),
         Uuid::nil().into(),
         ask.mask().into(),
-        MAX_WITH_ID.into(),
+        MAX_TESTS.into(),
     ];
     let clicks = tx.query(&TESTS, &params)?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(clicks.into_iter().filter(|click| ask.holds(click)).collect())

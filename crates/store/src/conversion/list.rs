@@ -204,7 +204,7 @@ fn with_id(tx: &mut Tx<'_>, ask: &Ask) -> Result<Vec<Conversion>, Error> {
         let rows = tx.query(statement, &params)?;
         found.extend(rows.iter().map(read).collect::<Result<Vec<_>, _>>()?);
     }
-    found.sort_by(|a, b| (b.received, b.id).cmp(&(a.received, a.id)));
+    found.sort_by_key(|own| std::cmp::Reverse((own.received, own.id)));
     found.dedup_by_key(|own| own.id);
     Ok(found)
 }

@@ -17,6 +17,9 @@ use crate::{Error, Tx, conversion, delivery, inbound};
 /// The most clicks that are looked at for an id of the partner's.
 const LOOKED_AT: i64 = 1_000;
 
+/// The same on a partner's page, which lists fewer.
+const LOOKED_AT_FOR_PARTNER: i64 = 200;
+
 /// The most clicks that are listed.
 pub const LISTED: usize = 20;
 
@@ -115,10 +118,11 @@ pub fn find(tx: &mut Tx<'_>, catalog: &Catalog, asked: &str, whose: Whose) -> Re
         search.ours(tx, id.uuid())?;
     }
     let (by_click_id, by_member_id) = match whose {
-        Whose::Partner(network, partner) => (
-            list::by_pub_click_id(tx, network, partner, asked, LOOKED_AT)?,
-            list::by_pub_member_id(tx, network, partner, asked, LOOKED_AT)?,
-        ),
+        Whose::Partner(network, partner) => {
+            let [by_click_id, by_member_id] =
+                list::by_pub_ids(tx, network, partner, asked, LOOKED_AT_FOR_PARTNER)?;
+            (by_click_id, by_member_id)
+        }
         Whose::All | Whose::Network(_) => {
             (click::by_pub_click_id(tx, asked, LOOKED_AT)?, click::by_pub_member_id(tx, asked, LOOKED_AT)?)
         }
@@ -183,7 +187,11 @@ impl Search<'_> {
             }
             self.clicks.insert(Reverse(click.id), click);
         }
-        self.found.more |= seen >= LOOKED_AT;
+        let most = match self.whose {
+            Whose::Partner(..) => LOOKED_AT_FOR_PARTNER,
+            Whose::All | Whose::Network(_) => LOOKED_AT,
+        };
+        self.found.more |= seen >= most;
     }
 
     fn is_theirs(&self, click: &Click) -> bool {
