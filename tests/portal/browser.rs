@@ -93,6 +93,15 @@ impl Story<'_> {
         self.looks_right();
     }
 
+    /// Somebody who has been here before.
+    fn logs_in(&self, email: &str) {
+        self.open(&format!("/login?next={}", encoded("/home")));
+        self.tab.type_into("email", email);
+        self.tab.type_into("password", PASSWORD);
+        self.tab.click("//button[contains(@class, 'btn-primary')]");
+        self.tab.is_at("/home");
+    }
+
     /// The whole way of a newcomer: log-in, offer, link, test click, test conversion, postback, checklist, report.
     fn newcomer(&self, world: &World<'_>, email: &str, offer: &str) {
         let tab = &self.tab;
@@ -169,24 +178,37 @@ fn a_newcomer_comes_to_a_proven_link_in_a_real_browser() {
             let wide = story(1440, true, false);
             wide.newcomer(&world, "owner@app.example", "Flat & fair");
             PAGES.iter().for_each(|page| wide.open(page));
+            own_pages(&world).iter().for_each(|page| wide.open(page));
             keys(&wide);
             wide.ends();
         });
         let narrow = story(360, false, false);
         narrow.newcomer(&world, "member@app.example", "Second wind");
-        wide.join().expect("the wide story");
         narrow.ends();
+        let phone = story(360, true, true);
+        phone.logs_in("member@app.example");
+        PAGES.iter().for_each(|page| phone.open(page));
+        own_pages(&world).iter().for_each(|page| phone.open(page));
+        phone.ends();
+        wide.join().expect("the wide story");
     });
-    let phone = story(360, true, true);
-    phone.tab.go(&format!("{base}/login?next={}", encoded("/home")));
-    phone.looks_right();
-    phone.tab.type_into("email", "owner@app.example");
-    phone.tab.type_into("password", PASSWORD);
-    phone.tab.click("//button[contains(@class, 'btn-primary')]");
-    phone.tab.is_at("/home");
-    PAGES.iter().for_each(|page| phone.open(page));
-    phone.ends();
     world.stop();
+}
+
+/// The pages of what the second newcomer made: a postback, a delivery, a conversion, an offer.
+fn own_pages(world: &World<'_>) -> Vec<String> {
+    let postback = world.applied.id("postback", "app/all");
+    let offer = world.applied.id("offer", "second");
+    let made =
+        world.engine.sql("select delivery_id, conversion_id from delivery order by delivery_id limit 1");
+    let id = |hex: &str| uuid::Uuid::parse_str(hex).expect("an id").to_string();
+    let made =
+        made.first().map(|row| [format!("/deliveries/{}", id(&row[0])), format!("/trace/{}", id(&row[1]))]);
+    let of_postback = ["", "/edit", "/replay", "/backfill?since=2020-01-01"];
+    let of_offer = ["", "/checklist", "/test", "/events", "/postbacks", "/activity"];
+    let postbacks = of_postback.iter().map(|page| format!("/postbacks/{postback}{page}"));
+    let offers = of_offer.iter().map(|page| format!("/offers/{offer}{page}"));
+    postbacks.chain(offers).chain(made.into_iter().flatten()).collect()
 }
 
 /// A page is found, and a search begun, without the mouse.

@@ -58,6 +58,7 @@ fn a_postback_is_made_tried_changed_and_removed() {
             [("pub_click_id", "try-1"), ("pub_member_id", "m"), ("pub_sub_1", CANARY), ("status", "Success")];
         let delivery = member.submit(&format!("{page}/test"), &sent);
         shows(&member, &delivery, "Attempt 1: answered 200");
+        assert!(member.page(&delivery).contains("Test</span>"), "it is marked as a test");
         let received = world.received();
         assert_eq!(received.len(), 1, "only this postback is told: {received:?}");
         assert_eq!((received[0].parameter("cid"), received[0].parameter("sub")), ("try-1", CANARY));

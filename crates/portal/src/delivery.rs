@@ -38,6 +38,7 @@ struct Tried {
 struct Page {
     shell: Shell,
     id: String,
+    is_test: bool,
     sent: Sent,
     postback: Option<(String, String)>,
     tried: Vec<Tried>,
@@ -50,12 +51,24 @@ struct Page {
     most: usize,
 }
 
+/// A delivery with its attempts.
+struct Own {
+    listed: Listed,
+    attempts: Vec<Attempt>,
+    /// Whether it tells of a test, for which nobody is paid.
+    is_test: bool,
+}
+
 /// A delivery of the viewer's own; another partner's is not there.
-async fn own(site: &Site, viewer: &Viewer, id: &str) -> Result<(Listed, Vec<Attempt>), Refused> {
+async fn own(site: &Site, viewer: &Viewer, id: &str) -> Result<Own, Refused> {
     let id: DeliveryId = id.parse().map_err(|_| Refused::Absent)?;
     let (network, partner) = (viewer.network.id, viewer.partner.id);
-    let found = site.app.db.read(move |tx| log::own(tx, network, partner, id)).await?;
-    found.ok_or(Refused::Absent)
+    let found = site.app.db.read(move |tx| {
+        let Some((listed, attempts)) = log::own(tx, network, partner, id)? else { return Ok(None) };
+        let told = store::conversion::find(tx, listed.conversion)?;
+        Ok::<_, Error>(Some(Own { is_test: told.is_some_and(|told| told.test), listed, attempts }))
+    });
+    found.await?.ok_or(Refused::Absent)
 }
 
 /// The delivery.
@@ -65,7 +78,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Answer, Refused> {
-    let (listed, attempts) = own(&site, &viewer, &id).await?;
+    let Own { listed, attempts, is_test } = own(&site, &viewer, &id).await?;
     let kept = match postback::own(&site, &viewer, &listed.postback.to_string()).await {
         Ok(kept) => Some(kept),
         Err(Refused::Absent) => None,
@@ -74,8 +87,11 @@ pub(crate) async fn show(
     let query = Query::read(raw.as_deref());
     let waits = listed.state == DeliveryState::Pending;
     let enabled = kept.as_ref().is_some_and(|kept| kept.postback.enabled);
-    let subtitle = if listed.slug.is_empty() { "of a postback that was removed" } else { &listed.slug };
-    let shell = postback::shell(&viewer, "Delivery", subtitle, &query);
+    let subtitle = match listed.slug.as_str() {
+        "" => "to a postback that was removed".to_owned(),
+        slug => format!("to {slug}"),
+    };
+    let shell = postback::shell(&viewer, "Delivery", &subtitle, &query);
     let home =
         kept.as_ref().map(|kept| (format!("/postbacks/{}", kept.postback.id), kept.postback.slug.clone()));
     let shell = match &home {
@@ -85,6 +101,7 @@ pub(crate) async fn show(
     let page = Page {
         shell,
         id: listed.id.to_string(),
+        is_test,
         sent: postback::sent(&viewer, &listed),
         postback: home,
         tried: attempts.iter().enumerate().map(|(n, attempt)| tried(&viewer, n + 1, attempt)).collect(),
@@ -141,7 +158,7 @@ pub(crate) async fn again(
     Member(viewer): Member,
     Path(id): Path<String>,
 ) -> Result<Answer, Refused> {
-    let (listed, _) = own(&site, &viewer, &id).await?;
+    let Own { listed, .. } = own(&site, &viewer, &id).await?;
     let kept = postback::own(&site, &viewer, &listed.postback.to_string()).await?;
     let to = format!("/deliveries/{}", listed.id);
     if !kept.postback.enabled {
