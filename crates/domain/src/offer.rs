@@ -267,7 +267,8 @@ impl Offer {
         passed.into_iter().find_map(status).unwrap_or(self.status)
     }
 
-    /// Its status at a time, with launch and expiry: a pending offer runs from its launch on, and none beyond its expiry.
+    /// Its status at a time, with launch and expiry: a pending offer runs from its launch on, and none beyond its
+    /// expiry.
     pub fn stage_at(&self, at: Timestamp) -> OfferStatus {
         let status = self.status_at(at);
         if self.expires.is_some_and(|end| at >= end) {

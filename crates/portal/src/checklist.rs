@@ -1,5 +1,5 @@
-//! The Checklist tab of an offer's page: what a link needs before money comes, ticked by the system from what it has seen,
-//! never by hand. Test clicks count as well: they are how the list is worked through.
+//! The Checklist tab of an offer's page: what a link needs before money comes, ticked by the system from what it has
+//! seen, never by hand. Test clicks count as well: they are how the list is worked through.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A partner's link with its tracker's macros filled in: what was typed, the link that it makes, and what the rules say
-//! of it. The rules are the server's own, in `web::link_check`; the script beside the form only asks for this page's part
-//! again.
+//! of it. The rules are the server's own, in `web::link_check`; the script beside the form only asks for this page's
+//! part again.
 
 use domain::visit::Param;
 use web::link_check::{Draft, Finding, Weight};

@@ -1,5 +1,5 @@
-//! Offers as one partner sees them: the list, and each offer's page with its tabs. What the advertiser pays, who that is
-//! and where the visitors go are in no type of these files.
+//! Offers as one partner sees them: the list, and each offer's page with its tabs. What the advertiser pays and who
+//! that is are in no type that a template of these files is given.
 
 mod detail;
 mod list;

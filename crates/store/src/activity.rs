@@ -71,8 +71,8 @@ pub fn test_conversions(tx: &mut Tx<'_>, link: LinkId, limit: i64) -> Result<Vec
     tx.query(&TEST_CONVERSIONS, &[link.uuid().into(), limit.into()])?.iter().map(conversion::read).collect()
 }
 
-/// The newest clicks of a link, tests too, newest first, at most `limit`. They are found by the quarters that have some;
-/// this quarter and the last may not be counted yet.
+/// The newest clicks of a link, tests too, newest first, at most `limit`. They are found by the quarters that have
+/// some; this quarter and the last may not be counted yet.
 pub fn clicks(tx: &mut Tx<'_>, link: LinkId, now: Timestamp, limit: usize) -> Result<Vec<Click>, Error> {
     let this = now.ms() - now.ms().rem_euclid(QUARTER_MS);
     let last = this - QUARTER_MS;

@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::meter::Meter;
 use crate::redirect;
 
-/// Takes a click as the tracking link's address does: decided and recorded by the same code, with the same answer. `head`
-/// is the request that a visitor at `peer` would send; whether it is a test is for the link's signature to say.
+/// Takes a click as the tracking link's address does: decided and recorded by the same code, with the same answer.
+/// `head` is the request that a visitor at `peer` would send; whether it is a test is for the link's signature to say.
 pub async fn test_click(app: &App, peer: IpAddr, head: &Parts) -> Response<Full<Bytes>> {
     // Counters are found by their names: these count on where the server's own do.
     redirect::follow(app, &Meter::new(), peer, head).await

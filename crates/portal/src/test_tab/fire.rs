@@ -26,7 +26,7 @@ use crate::viewer::Viewer;
 
 /// How long the signature of a test click is good: it is used at once.
 const SIGNED_MS: i64 = 10 * MINUTE_MS;
-/// A new link or key reaches the servers' memory in a fraction of a second; so often it is looked for, and so long apart.
+/// A new link or key reaches the servers' memory in a fraction of a second; so often it is looked for, so long apart.
 const LOOKS: usize = 60;
 const LOOK: Duration = Duration::from_millis(50);
 /// Newest tests that the one just made is among.

@@ -1,4 +1,5 @@
-//! The trace of a test as it grows: server-sent events, bounded in time and number. Without them the page is loaded again.
+//! The trace of a test as it grows: server-sent events, bounded in time and number. Without them the page is loaded
+//! again.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -25,7 +25,7 @@ const PAGES: &[&str] = &["axum", "axum-extra", "tower-http", "askama"];
 const CLIENTS: &[&str] = &["reqwest", "ureq", "hyper-rustls"];
 const CHANCE: &[&str] = &["rand", "fastrand", "getrandom"];
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule {
         name: "domain",
         ours: &[],
