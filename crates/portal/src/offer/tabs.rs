@@ -28,7 +28,7 @@ const NEWEST: usize = 20;
 const MOST_POSTBACKS: i64 = 100;
 
 #[derive(Template)]
-#[template(path = "offer/events.html")]
+#[template(path = "offer/event.html")]
 struct Events {
     shell: Shell,
     tabs: Vec<Tab>,
@@ -87,7 +87,7 @@ fn order(offer: &Offer, event: &Event) -> String {
 }
 
 #[derive(Template)]
-#[template(path = "offer/postbacks.html")]
+#[template(path = "offer/postback.html")]
 struct Postbacks {
     shell: Shell,
     tabs: Vec<Tab>,
