@@ -29,8 +29,8 @@ pub(crate) async fn show(State(site): State<Arc<Site>>, request: Request) -> Res
     let (head, _) = request.into_parts();
     let caller = Caller::of(&head, &site);
     if let Some(caller) = &caller {
-        let held = viewer::held(&site, caller, site.app.ambient.now()).await?;
-        if held.is_some_and(|held| held.session.stage == Stage::Open) {
+        let known = viewer::held(&site, caller, site.app.ambient.now()).await?;
+        if known.is_some_and(|known| known.session.stage == Stage::Open) {
             return Ok(page::see_other("/home"));
         }
     }

@@ -81,7 +81,7 @@ pub(crate) async fn accept(
     let change = serde_json::json!({ "event": "password set by a one-time link", "address": caller.address });
     let entry = site.entry(own.network, &own.email, format!("user/{}", own.email), &change);
     let (id, link) = (own.id, SecretHash::of(&token));
-    let taken = site
+    let set = site
         .app
         .db
         .write(move |tx| {
@@ -92,7 +92,7 @@ pub(crate) async fn accept(
             audit::record(tx, &entry).map(|()| true)
         })
         .await?;
-    if !taken {
+    if !set {
         return Ok(over());
     }
     let second = account.totp.is_some();

@@ -131,21 +131,21 @@ pub(crate) async fn admit(head: &mut Parts, site: &Arc<Site>, rule: Rule) -> Res
 async fn look_up(head: &Parts, site: &Arc<Site>) -> Result<Viewer, Answer> {
     let caller = Caller::of(head, site).ok_or_else(page::absent)?;
     let now = site.app.ambient.now();
-    let held = held(site, &caller, now).await.map_err(|error| {
+    let known = held(site, &caller, now).await.map_err(|error| {
         tracing::warn!(%error, "a session cannot be looked up");
         page::unavailable()
     })?;
-    let held = held.filter(|held| held.session.stage == Stage::Open).ok_or_else(|| to_log_in(head))?;
-    touch(site, &caller, &held, now).await;
+    let known = known.filter(|known| known.session.stage == Stage::Open).ok_or_else(|| to_log_in(head))?;
+    touch(site, &caller, &known, now).await;
     let catalog = site.app.live.catalog.load_full();
-    let side = held.user.access.partner().zip(held.user.access.team());
-    let side = side.and_then(|(partner, role)| Some((catalog.partners.get(&partner)?, role)));
-    let (partner, role) = side.ok_or_else(not_here)?;
+    let own = known.user.access.partner().zip(known.user.access.team());
+    let own = own.and_then(|(partner, role)| Some((catalog.partners.get(&partner)?, role)));
+    let (partner, role) = own.ok_or_else(not_here)?;
     let partner = Arc::clone(partner);
-    let zone = held.zone.as_deref().unwrap_or(&caller.network.zone);
+    let zone = known.zone.as_deref().unwrap_or(&caller.network.zone);
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-    let (network, theme, session) = (caller.network, caller.theme, held.session.id);
-    Ok(Viewer { user: held.user, role, network, partner, zone, theme, now, session, catalog })
+    let (network, theme, session) = (caller.network, caller.theme, known.session.id);
+    Ok(Viewer { user: known.user, role, network, partner, zone, theme, now, session, catalog })
 }
 
 /// The session of a caller's cookie; one of another network is none.

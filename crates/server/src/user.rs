@@ -135,15 +135,12 @@ impl Reset {
                 }
                 audit::record(tx, &entry).map(|()| true)
             };
-            match db.write(write).await.map_err(|error| wire::database_failure(error, &effective.target))? {
-                true => Ok((network, expires)),
-                false => Err(Failure::usage(format!(
-                    "network {} has no user {}",
-                    network.label,
-                    line(&email, MOST)
-                ))
-                .next("`pitlane user list` shows all of them")),
+            let made = db.write(write).await;
+            if made.map_err(|error| wire::database_failure(error, &effective.target))? {
+                return Ok((network, expires));
             }
+            let wrong = format!("network {} has no user {}", network.label, line(&email, MOST));
+            Err(Failure::usage(wrong).next("`pitlane user list` shows all of them"))
         })?;
         let base = effective.settings.base_url().trim_end_matches('/').replace("{network}", &network.label);
         let link = format!("{base}/reset/{token}");
