@@ -8,8 +8,8 @@ use testkit::{Engine, eventually, for_each_engine};
 use super::Browser;
 use crate::world::{AT_MOST, World, encoded};
 
-/// Two networks; in the first, a partner with one user of each role, and another one. What begins with `canary` must not
-/// reach a partner whose own it is not.
+/// Two networks; in the first, a partner with one user of each role, and another one. What begins with `canary` must
+/// not reach a partner whose own it is not.
 const NETWORKS: &str = r#"
 [[network]]
 label = "acme"

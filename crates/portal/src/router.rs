@@ -138,8 +138,8 @@ routes! {
     GET "/help" Partner crate::help::show;
 }
 
-/// The portals' pages, to be merged into the server's router. Every handler stands behind the rule of its line, whatever
-/// it asks for itself; a form that another site sent is refused before either.
+/// The portals' pages, to be merged into the server's router. Every handler stands behind the rule of its line,
+/// whatever it asks for itself; a form that another site sent is refused before either.
 pub fn routes(app: Arc<web::App>) -> Router {
     let site = Arc::new(Site::new(app));
     let add = |router: Router<Arc<Site>>, route: &Route| {
@@ -152,7 +152,8 @@ pub fn routes(app: Arc<web::App>) -> Router {
 }
 
 fn from_elsewhere() -> Response {
-    let words = "This form was not sent from a page of this site, so nothing was done. Open the page here and send it again.";
+    let words = "This form was not sent from a page of this site, so nothing was done. Open the page here and send it \
+                 again.";
     page::notice(StatusCode::FORBIDDEN, "Not from here", words).into_response()
 }
 
