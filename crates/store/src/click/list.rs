@@ -11,11 +11,12 @@ use domain::report::{QUARTER_MS, quarter};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
+use super::key::{self, Which};
 use super::{columns, read};
 use crate::{Error, Statement, Tx, Value, report};
 
 pub(crate) const ALL: &[&Statement] =
-    &[&QUARTERS_OF_LINK, &QUARTERS, &CLICKS, &LOOKED, &LOWEST, &TESTS, &BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID];
+    &[&QUARTERS_OF_LINK, &QUARTERS, &CLICKS, &LOOKED, &LOWEST, &TESTS, &OWN];
 
 /// `?4` has a bit for each verdict that is asked for.
 static QUARTERS_OF_LINK: Statement = Statement::new(
@@ -78,25 +79,13 @@ static TESTS: Statement = Statement::new(
     ),
 );
 
-static BY_PUB_CLICK_ID: Statement = Statement::new(
-    "click_list.by_pub_click_id",
+static OWN: Statement = Statement::new(
+    "click_list.own",
     concat!(
         "select ",
         columns!(),
         " from click k join link l on l.link_id = k.link_id
-     where k.pub_click_id = ?1 and l.network_id = ?2 and l.partner_id = ?3
-         and k.click_id >= ?4 and k.click_id < ?5 order by k.click_id desc limit ?6"
-    ),
-);
-
-static BY_PUB_MEMBER_ID: Statement = Statement::new(
-    "click_list.by_pub_member_id",
-    concat!(
-        "select ",
-        columns!(),
-        " from click k join link l on l.link_id = k.link_id
-     where k.pub_member_id = ?1 and l.network_id = ?2 and l.partner_id = ?3
-         and k.click_id >= ?4 and k.click_id < ?5 order by k.click_id desc limit ?6"
+     where k.click_id = ?1 and l.network_id = ?2 and l.partner_id = ?3"
     ),
 );
 
@@ -111,6 +100,8 @@ const MAX_LOOKED_AT: i64 = 20_000;
 const ROOM_TO_CHOOSE: usize = 500;
 /// What a look costs beside its rows.
 const LOOK: i64 = 50;
+/// Clicks with one id, of all partners, that are looked at: an id is seldom another partner's, too.
+const MAX_OF_ALL: i64 = 2_000;
 /// Clicks with one id that are looked at for one page.
 const MAX_WITH_ID: i64 = 200;
 /// Test clicks that are looked at.
@@ -186,22 +177,30 @@ pub fn by_pub_ids(
 ) -> Result<[Vec<Click>; 2], Error> {
     let bounds = (Uuid::nil(), Uuid::max());
     Ok([
-        by_pub_id(tx, &BY_PUB_CLICK_ID, (network, partner), id, bounds, limit)?,
-        by_pub_id(tx, &BY_PUB_MEMBER_ID, (network, partner), id, bounds, limit)?,
+        by_pub_id(tx, Which::ClickId, (network, partner), id, bounds, limit)?,
+        by_pub_id(tx, Which::MemberId, (network, partner), id, bounds, limit)?,
     ])
 }
 
+/// Of the clicks with an id, those of a partner between two of them, newest first.
 fn by_pub_id(
     tx: &mut Tx<'_>,
-    statement: &'static Statement,
+    which: Which,
     (network, partner): (NetworkId, PartnerId),
     id: &str,
     (from, until): (Uuid, Uuid),
     limit: i64,
 ) -> Result<Vec<Click>, Error> {
-    let (network, partner) = (network.uuid().into(), partner.uuid().into());
-    let params: [Value; 6] = [id.into(), network, partner, from.into(), until.into(), limit.into()];
-    tx.query(statement, &params)?.iter().map(read).collect()
+    let mut clicks = Vec::new();
+    let ids = key::find(tx, which, id, MAX_OF_ALL)?;
+    for click in ids.into_iter().filter(|click| (from..until).contains(&click.uuid())) {
+        let params = [click.uuid().into(), network.uuid().into(), partner.uuid().into()];
+        clicks.extend(tx.query_one(&OWN, &params)?.map(|row| read(&row)).transpose()?);
+        if i64::try_from(clicks.len()) == Ok(limit) {
+            break;
+        }
+    }
+    Ok(clicks)
 }
 
 /// The clicks with the asked id, newest first, and how far down they are all there; none when down to the last.
@@ -212,9 +211,9 @@ fn with_id(tx: &mut Tx<'_>, ask: &Ask) -> Result<(Vec<Click>, Option<ClickId>), 
     };
     let mut found: BTreeMap<_, Click> = own.into_iter().map(|click| (Reverse(click.id), click)).collect();
     let mut floor = None;
-    for statement in [&BY_PUB_CLICK_ID, &BY_PUB_MEMBER_ID] {
+    for which in [Which::ClickId, Which::MemberId] {
         let whose = (ask.network, ask.partner);
-        let clicks = by_pub_id(tx, statement, whose, &ask.id, ask.ids(), MAX_WITH_ID)?;
+        let clicks = by_pub_id(tx, which, whose, &ask.id, ask.ids(), MAX_WITH_ID)?;
         if i64::try_from(clicks.len()) == Ok(MAX_WITH_ID) {
             floor = floor.max(clicks.last().map(|last| last.id));
         }

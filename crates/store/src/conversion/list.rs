@@ -33,22 +33,25 @@ static LOWEST: Statement = Statement::new(
      order by received_ms desc, conversion_id desc limit 1 offset ?6",
 );
 
+/// Tests are few, and have an index of their own.
 static TESTS: Statement = Statement::new(
     "conversion_list.tests",
-    "select * from conversion where test = 1 and network_id = ?1 and partner_id = ?2 and received_ms >= ?3
+    "select * from (select * from conversion where test = 1 order by link_id, conversion_id limit 10000) w
+     where network_id = ?1 and partner_id = ?2 and received_ms >= ?3
      order by received_ms desc, conversion_id desc limit ?4",
 );
 
+/// Found by the id first: in order of time it would be every conversion of the partner.
 static BY_PUB_CLICK_ID: Statement = Statement::new(
     "conversion_list.by_pub_click_id",
-    "select * from conversion where network_id = ?1 and pub_click_id = ?2 and partner_id = ?3
-     order by received_ms desc, conversion_id desc limit ?4",
+    "select * from (select * from conversion where network_id = ?1 and pub_click_id = ?2 limit ?4) w
+     where partner_id = ?3 order by received_ms desc, conversion_id desc",
 );
 
 static BY_PUB_MEMBER_ID: Statement = Statement::new(
     "conversion_list.by_pub_member_id",
-    "select * from conversion where network_id = ?1 and pub_member_id = ?2 and partner_id = ?3
-     order by received_ms desc, conversion_id desc limit ?4",
+    "select * from (select * from conversion where network_id = ?1 and pub_member_id = ?2 limit ?4) w
+     where partner_id = ?3 order by received_ms desc, conversion_id desc",
 );
 
 /// Conversions of the partner that are looked at in one go, and for one page.
