@@ -289,7 +289,7 @@ pub fn step(
             erasing.conversion(tx, &made, &mut done)?;
         }
         done.requests += tx.execute(&BLANK_REQUESTS, &[id.uuid().into()])?;
-        let facts = counted(click::own_facts(&row)?).pack_own();
+        let facts = counted(click::own_facts(row)?).pack_own();
         let params: [Value; 4] =
             [id.uuid().into(), member.id.as_str().into(), pseudonym.into(), facts.into()];
         done.clicks += tx.execute(&BLANK_CLICK, &params)?;

@@ -155,14 +155,14 @@ impl Follower {
             tracing::info!(version = fresh.version, links = fresh.links.len(), "catalog loaded");
             self.live.catalog.store(Arc::new(fresh));
         }
-        // Until they are stored, clicks keep these texts themselves.
-        if let Err(error) = self.live.texts.follow(&self.db, &self.live.catalog.load_full()).await {
-            tracing::debug!(%error, "cannot store texts that clicks share");
-        }
         self.follow_places().await?;
         self.follow_tallies().await?;
         if self.looks.is_multiple_of(CLICKS_EVERY) {
             self.follow_clicks().await?;
+        }
+        // Last, because it may write, and nothing waits for it: until they are stored, clicks keep these texts.
+        if let Err(error) = self.live.texts.follow(&self.db, &self.live.catalog.load_full()).await {
+            tracing::debug!(%error, "cannot store texts that clicks share");
         }
         self.looks += 1;
         Ok(())

@@ -140,9 +140,9 @@ async fn clicks_of_before_are_read_as_they_were() {
     let facts = serde_json::to_string(&old.facts).unwrap().replace('\'', "''");
     on_each_engine(async |world| {
         open(world, &MIGRATIONS[..before]).close().await;
-        let hex = |id: Uuid| match world.is_sqlite() {
-            true => format!("x'{}'", id.simple()),
-            false => format!("'\\x{}'::bytea", id.simple()),
+        let hex = |id: Uuid| {
+            let hex = id.simple();
+            if world.is_sqlite() { format!("x'{hex}'") } else { format!("'\\x{hex}'::bytea") }
         };
         world.behind(&format!(
             "insert into click (click_id, link_id, verdict, marks, pub_click_id, pub_member_id, facts)
