@@ -16,8 +16,9 @@ const TOP: i64 = 26;
 const BOTTOM: i64 = 188;
 /// The widest share of the width: hundredths of a percent, the unit of every horizontal place.
 const FULL: i64 = 10_000;
-/// How many words the horizontal axis has at most; so many fit on a phone.
+/// How many words the horizontal axis has at most, and how many characters in all: so many fit on a phone.
 const WORDS: usize = 6;
+const ROW: usize = 50;
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +123,8 @@ impl Chart {
         // Writing into a text never fails.
         let _ = write!(
             out,
-            "<svg class=\"plot\" width=\"100%\" height=\"{HEIGHT}\" role=\"img\" tabindex=\"0\"><title>{}</title><desc>{}</desc>",
+            "<svg class=\"plot\" width=\"100%\" height=\"{HEIGHT}\" role=\"img\" tabindex=\"0\">\
+             <title>{}</title><desc>{}</desc>",
             safe(&self.title),
             safe(&self.summary())
         );
@@ -147,7 +149,8 @@ impl Chart {
             let (y, class) = (scale.y(*tick), if *tick == 0 { "base-line" } else { "grid-line" });
             let _ = write!(out, "<line class=\"{class}\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>");
         }
-        let every = self.marks.len().div_ceil(WORDS).max(1);
+        let longest = self.marks.iter().map(|mark| mark.short.chars().count()).max().unwrap_or(0);
+        let every = self.marks.len().div_ceil((ROW / (longest + 2)).clamp(1, WORDS)).max(1);
         let from_last = |at: usize| (self.marks.len() - 1 - at).is_multiple_of(every);
         for (at, mark) in self.marks.iter().enumerate().filter(|(at, _)| from_last(*at)) {
             let (x, anchor) = match (self.kind, at) {
@@ -205,7 +208,8 @@ impl Chart {
         }
         let _ = write!(
             out,
-            "<svg width=\"100%\" height=\"{HEIGHT}\" viewBox=\"0 0 {FULL} {HEIGHT}\" preserveAspectRatio=\"none\" overflow=\"visible\">\
+            "<svg width=\"100%\" height=\"{HEIGHT}\" viewBox=\"0 0 {FULL} {HEIGHT}\" \
+             preserveAspectRatio=\"none\" overflow=\"visible\">\
              <path class=\"line{class}\" vector-effect=\"non-scaling-stroke\" d=\"{solid}\"/>\
              <path class=\"line partial{class}\" vector-effect=\"non-scaling-stroke\" d=\"{dashed}\"/></svg>"
         );
@@ -289,7 +293,7 @@ impl Chart {
     }
 
     fn summary(&self) -> String {
-        let known = self
+        let mut known = self
             .main
             .values
             .iter()
@@ -303,7 +307,7 @@ impl Chart {
         let tell = |(value, mark): (&i64, &Mark)| format!("{} at {}", (self.write)(*value), mark.exact);
         let gaps = self.main.values.len() - known.clone().count();
         let gaps = if gaps == 0 { String::new() } else { format!(" {gaps} without data.") };
-        let last = known.last().map(tell).unwrap_or_default();
+        let last = known.next_back().map(tell).unwrap_or_default();
         let partial = if self.partial { ", which has not ended" } else { "" };
         format!(
             "{}: highest {}, lowest {}, last {last}{partial}.{gaps}",
@@ -389,7 +393,8 @@ fn tip(x: i64, lines: &[String]) -> String {
         let _ = write!(text, "<text x=\"{}\" y=\"{}\">{}</text>", left + 8, whole(at) * 16 + 16, safe(line));
     }
     format!(
-        "<svg class=\"tip\" x=\"{}\" y=\"2\" overflow=\"visible\"><rect x=\"{left}\" width=\"{wide}\" height=\"{high}\" rx=\"4\"/>{text}</svg>",
+        "<svg class=\"tip\" x=\"{}\" y=\"2\" overflow=\"visible\">\
+         <rect x=\"{left}\" width=\"{wide}\" height=\"{high}\" rx=\"4\"/>{text}</svg>",
         share(x)
     )
 }
@@ -415,7 +420,8 @@ pub(crate) fn sparkline(title: &str, values: &[Option<i64>]) -> Svg {
         pen = 'L';
     }
     Svg(format!(
-        "<svg class=\"spark\" viewBox=\"0 0 1000 28\" width=\"120\" height=\"28\" preserveAspectRatio=\"none\" role=\"img\">\
+        "<svg class=\"spark\" viewBox=\"0 0 1000 28\" width=\"120\" height=\"28\" \
+         preserveAspectRatio=\"none\" role=\"img\">\
          <title>{}</title><path class=\"line\" vector-effect=\"non-scaling-stroke\" d=\"{path}\"/></svg>",
         safe(title)
     ))
@@ -427,7 +433,8 @@ pub(crate) fn funnel(title: &str, steps: &[(&str, i64)]) -> Svg {
     let told = steps.iter().map(|(name, count)| format!("{name}: {}", format::count(*count)));
     let summary = told.collect::<Vec<_>>().join(", ");
     let mut out = format!(
-        "<figure class=\"chart\"><svg class=\"funnel\" width=\"100%\" height=\"{}\" role=\"img\"><title>{}</title><desc>{}.</desc>",
+        "<figure class=\"chart\"><svg class=\"funnel\" width=\"100%\" height=\"{}\" role=\"img\">\
+         <title>{}</title><desc>{}.</desc>",
         steps.len() * 44,
         safe(title),
         safe(&summary)
