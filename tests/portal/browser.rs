@@ -1,5 +1,5 @@
-//! A newcomer in a real browser: from the invitation to a link that is proven, with scripts and without, on a wide screen
-//! and on a phone. No page may make the console speak, and axe finds nothing serious on any.
+//! A newcomer in a real browser: from the invitation to a link that is proven, with scripts and without, on a wide
+//! screen and on a phone. No page may make the console speak, and axe finds nothing serious on any.
 
 mod driver;
 
