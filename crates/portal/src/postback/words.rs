@@ -89,9 +89,9 @@ mod tests {
     fn days_and_times_are_read_in_the_viewer_s_zone() {
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let read = |text| moment(text, &berlin).map(|at| at.to_string());
-        assert_eq!(read("2026-11-22").unwrap(), "2026-11-21T23:00:00Z");
-        assert_eq!(read(" 2026-11-22 20:00 ").unwrap(), "2026-11-22T19:00:00Z");
-        assert_eq!(read("2026-11-22T20:00:00Z").unwrap(), "2026-11-22T20:00:00Z");
+        assert_eq!(read("2026-11-22").unwrap(), "2026-11-21T23:00:00.000Z");
+        assert_eq!(read(" 2026-11-22 20:00 ").unwrap(), "2026-11-22T19:00:00.000Z");
+        assert_eq!(read("2026-11-22T20:00:00Z").unwrap(), "2026-11-22T20:00:00.000Z");
         assert_eq!((read("yesterday"), read("")), (None, None));
     }
 }
