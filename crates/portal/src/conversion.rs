@@ -201,7 +201,8 @@ fn events(query: &Query, viewer: &Viewer) -> Option<Filter> {
     let slug = query.get("offer")?;
     let link = viewer.links().find(|link| link.offer.slug == slug)?;
     let Results::Multi(events) = &link.offer.results else { return None };
-    let events = events.iter().map(|event| (event.code.clone(), event.name.clone()));
+    let events = events.iter().filter(|event| event.visible);
+    let events = events.map(|event| (event.code.clone(), event.name.clone()));
     Some(Filter::choice(query, "event", "Event", "Every event", events))
 }
 
