@@ -1,8 +1,8 @@
-//! The portals: pages for people who logged in. Knows sessions, forms and templates, and nothing about SQL, how a click is
-//! taken, outgoing requests or the clock's source.
+//! The portals: pages for people who logged in. Knows sessions, forms and templates, and nothing about SQL, how a click
+//! is taken, outgoing requests or the clock's source.
 //!
-//! Read `router` for every address with who may open it, `viewer` for who looks, and `page` for what all pages share. One
-//! noun is one file here, one folder of templates and one section of the left rail.
+//! Read `router` for every address with who may open it, `viewer` for who looks, and `page` for what all pages share.
+//! One noun is one file here, one folder of templates and one section of the left rail.
 
 mod asset;
 mod builder;
