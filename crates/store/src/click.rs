@@ -60,8 +60,8 @@ static NEWEST: Statement = Statement::new(
     ),
 );
 
-/// Adds a click to the log's current batch, without the texts that are stored beside the clicks. It is recorded when the
-/// ticket says that it is durable.
+/// Adds a click to the log's current batch, without the texts that are stored beside the clicks. It is recorded when
+/// the ticket says that it is durable.
 pub fn append(db: &Db, texts: &Texts, click: &Click) -> Result<Ticket, Error> {
     db.append(row(texts, click))
 }
@@ -148,8 +148,8 @@ pub(crate) fn read(row: &Row) -> Result<Click, Error> {
     Ok(click)
 }
 
-/// What a click carries by itself: all but a user agent and a destination that stand elsewhere. It needs the column `facts`
-/// alone.
+/// What a click carries by itself: all but a user agent and a destination that stand elsewhere. It needs the column
+/// `facts` alone.
 pub(crate) fn own_facts(row: &Row) -> Result<Facts, Error> {
     facts(&row.blob("facts")?, Facts::unpack_own)
 }

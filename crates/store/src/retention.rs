@@ -237,8 +237,8 @@ fn click_addresses(tx: &mut Tx<'_>, from: Uuid, until: Timestamp) -> Result<(Ste
     Ok((Step { rows, more: is_full(&found) }, last(&found, "click_id", from)?))
 }
 
-/// The facts of a click without what tells whose it was: address, user agent, and where the visitor was sent, because both
-/// may stand in that URL; `None` when there is none of it.
+/// The facts of a click without what tells whose it was: address, user agent, and where the visitor was sent, because
+/// both may stand in that URL; `None` when there is none of it.
 fn without_visitor(row: &Row) -> Result<Option<Facts>, Error> {
     let told = click::own_facts(row)?;
     let elsewhere = row.opt_int("agent_hash")?.is_some() || row.opt_int("destination_hash")?.is_some();

@@ -5,9 +5,9 @@
 //! version 1 | which fields there are, 2 bytes, lowest first | the fields, in the order of `field` | the parameters
 //! ```
 //!
-//! A text is its length and its bytes; a length and a number take one byte for each 7 bits. A parameter is its number and
-//! its text, and the parameters go on until the end. A text that many clicks share stands elsewhere, and the click's row
-//! has its key.
+//! A text is its length and its bytes; a length and a number take one byte for each 7 bits. A parameter is its number
+//! and its text, and the parameters go on until the end. A text that many clicks share stands elsewhere, and the click's
+//! row has its key.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

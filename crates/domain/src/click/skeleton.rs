@@ -1,6 +1,6 @@
 //! What the destinations of all clicks on a link have in common: the offer's template, with what only the network can
-//! change filled in, and with the macros of everything that one visitor brings. So a click need not keep its destination:
-//! it follows from the skeleton and from what the click keeps anyway.
+//! change filled in, and with the macros of everything that one visitor brings. So a click need not keep its
+//! destination: it follows from the skeleton and from what the click keeps anyway.
 
 use std::fmt;
 

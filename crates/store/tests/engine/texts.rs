@@ -1,5 +1,5 @@
-//! Texts that clicks share: named only when they are stored, and by enough members; whatever happens, a click is read as it
-//! was written.
+//! Texts that clicks share: named only when they are stored, and by enough members; whatever happens, a click is read
+//! as it was written.
 
 use std::sync::Arc;
 
