@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A text is its length and its bytes; a length and a number take one byte for each 7 bits. A parameter is its number
-//! and its text, and the parameters go on until the end. A text that many clicks share stands elsewhere, and the click's
-//! row has its key.
+//! and its text, and the parameters go on until the end. A text that many clicks share stands elsewhere, and the row of
+//! the click has its key.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
