@@ -32,7 +32,7 @@ pub(crate) struct Site {
 }
 
 /// Everything but the click, which has no business with a router.
-fn pages(site: Arc<Site>) -> Router {
+fn pages(site: &Arc<Site>) -> Router {
     Router::new()
         .route("/healthz", read(get(health::alive)))
         .route("/readyz", read(get(health::ready)))
@@ -41,7 +41,7 @@ fn pages(site: Arc<Site>) -> Router {
         .route("/api/v1/postback/{token}", postbacks())
         .merge(api::routes())
         .fallback(nothing_here)
-        .with_state(Arc::clone(&site))
+        .with_state(Arc::clone(site))
         .merge(site.app.pages.clone())
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Front {
 impl Front {
     pub(crate) fn new(app: Arc<App>, limits: Limits) -> Self {
         let site = Arc::new(Site { app, limits, meter: Meter::new() });
-        Self { pages: pages(Arc::clone(&site)), site }
+        Self { pages: pages(&site), site }
     }
 
     /// Answers a request that came from `peer`.
