@@ -150,17 +150,22 @@ impl Chart {
             let _ = write!(out, "<line class=\"{class}\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>");
         }
         let longest = self.marks.iter().map(|mark| mark.short.chars().count()).max().unwrap_or(0);
-        let every = self.marks.len().div_ceil((ROW / (longest + 2)).clamp(1, WORDS)).max(1);
-        let from_last = |at: usize| (self.marks.len() - 1 - at).is_multiple_of(every);
-        for (at, mark) in self.marks.iter().enumerate().filter(|(at, _)| from_last(*at)) {
+        let every = self.marks.len().div_ceil(WORDS).max(1);
+        let every_on_phone = self.marks.len().div_ceil((ROW / (longest + 2)).clamp(1, WORDS)).max(1);
+        let from_last = |at: usize| self.marks.len() - 1 - at;
+        let shown = |at: usize| from_last(at).is_multiple_of(every);
+        for (at, mark) in self.marks.iter().enumerate().filter(|(at, _)| shown(*at)) {
             let (x, anchor) = match (self.kind, at) {
                 (Kind::Line, at) if at + 1 == self.marks.len() => (FULL, "end"),
                 (Kind::Line, 0) => (0, "start"),
                 _ => (self.x(at), "middle"),
             };
-            let y = BOTTOM + 18;
-            let word = safe(&mark.short);
-            let _ = write!(out, "<text x=\"{}\" y=\"{y}\" text-anchor=\"{anchor}\">{word}</text>", share(x));
+            let class = if from_last(at).is_multiple_of(every_on_phone) { "word" } else { "word wide" };
+            let (x, y, word) = (share(x), BOTTOM + 18, safe(&mark.short));
+            let _ = write!(
+                out,
+                "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{word}</text>"
+            );
         }
     }
 
