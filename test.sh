@@ -74,6 +74,8 @@ install_missing() {
     local packages=()
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     command -v strace >/dev/null || packages+=(strace)
+    # Counts the instructions of a click.
+    command -v valgrind >/dev/null || packages+=(valgrind)
     # A real browser looks at the portal.
     command -v chromium >/dev/null || packages+=(chromium)
     command -v chromedriver >/dev/null || packages+=(chromium-driver)

@@ -1,8 +1,8 @@
 //! The end of a batch, and everybody who waits for it.
 //!
-//! To wake a task of another thread costs a lock and, when that thread sleeps, a system call. Hundreds of clicks end with
-//! one batch, most of them at home on the same thread. So a thread may run a [`relay`]: whoever ends a batch wakes that one
-//! task, and it wakes the others of its thread, which costs next to nothing there.
+//! To wake a task of another thread costs a lock and, when that thread sleeps, a system call. Hundreds of clicks end
+//! with one batch, most of them at home on the same thread. So a thread may run a [`relay`]: whoever ends a batch wakes
+//! that one task, and it wakes the others of its thread, which costs next to nothing there.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

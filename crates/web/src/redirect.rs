@@ -5,6 +5,9 @@
 //! is for the disk, shared with every other click of the moment. What is allocated is what is kept: the destination,
 //! the partner's values and the user agent go into the record.
 
+#[cfg(test)]
+mod cost;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;

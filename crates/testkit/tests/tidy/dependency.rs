@@ -60,7 +60,7 @@ const RULES: [Rule; 10] = [
         name: "portal",
         ours: &["domain", "store", "visitor", "web"],
         forbidden: &[SQL, CLIENTS],
-        mend: "The portal only shows and asks: SQL is in the store, and what is to be sent goes through the outbox table.",
+        mend: "The portal only shows and asks: SQL is in the store, and what is to be sent goes through the outbox.",
     },
     Rule {
         name: "simulator",
