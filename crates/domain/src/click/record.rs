@@ -200,8 +200,8 @@ impl Click {
         self.is_learnt().then(|| Seen::of(click, member, facts.address, &facts.user_agent, self.id.at()))
     }
 
-    /// Whether the sketch learns a click that has both ids: not if they are placeholders or cannot be read, and not if it
-    /// is in no count.
+    /// Whether the sketch learns a click that has both ids: not if they are placeholders or cannot be read, and not if
+    /// it is in no count.
     pub fn is_learnt(&self) -> bool {
         let broken = matches!(
             self.verdict,
