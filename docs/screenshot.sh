@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the pictures of docs/concept/design-system.md anew: starts the demo, logs in, and lets Chromium draw each component
-# of the gallery and a few pages, in both themes. Needs curl and Chromium (Debian: curl chromium).
+# Makes the pictures of docs/concept/design-system.md and the README's portal anew: starts the demo, logs in, and lets
+# Chromium draw each component of the gallery and a few pages, in both themes. Needs curl and Chromium (Debian: curl
+# chromium).
 #
 #   docs/screenshot.sh [target/debug/pitlane]
 set -euo pipefail
@@ -81,6 +82,7 @@ offer="$(get /offers | grep -o '/offers/[0-9a-f-]\{36\}' | sort -u | head -n 1)"
 save home /home
 save offer "$offer"
 draw home home-wide 1040 420
+draw home ../../image/portal 1280 860
 draw home home-phone 360 720
 draw offer offer-phone 360 720
 du -ch "$out"/*.png | tail -n 1
