@@ -3,7 +3,8 @@
 # Chromium draw each component of the gallery and a few pages, in both themes. Needs curl and Chromium (Debian: curl
 # chromium).
 #
-#   docs/screenshot.sh [target/debug/pitlane]
+#   docs/screenshot.sh [target/debug/pitlane]           the pictures of the documents
+#   docs/screenshot.sh target/debug/pitlane FOLDER      every page, wide and narrow, into that folder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -60,6 +61,24 @@ component() {
         .gallery > section:not(#$1) { display: none !important; } main { padding: 20px !important; }"
 }
 
+offer="$(get /offers | grep -o '/offers/[0-9a-f-]\{36\}' | sort -u | head -n 1)"
+
+if [[ -n "${2:-}" ]]; then
+    mkdir -p "$2"
+    out="$(realpath --relative-to=. "$2")"
+    first() { get "$1" | grep -o "$2[0-9a-f-]\{36\}" | head -n 1; }
+    for page in /home /offers "$offer" "$offer"/{checklist,test,postbacks,activity} /postbacks /postbacks/builder \
+        "$(first /postbacks /postbacks/)" /clicks /conversions "$(first /clicks /trace/)" /reports /tokens /team /profile \
+        /profile/sessions /profile/totp /help /design; do
+        name="$(sed 's/[0-9a-f]\{8\}-[0-9a-f-]\{27\}/one/' <<<"${page#/}" | tr / -)"
+        save page "$page"
+        draw page "$name-wide" 1440 1000
+        draw page "$name-narrow" 360 900
+    done
+    ls "$out"
+    exit
+fi
+
 mkdir -p "$out"
 save design /design
 component tokens 190
@@ -78,7 +97,6 @@ component facts 180
 component trace 330
 component icons 260
 
-offer="$(get /offers | grep -o '/offers/[0-9a-f-]\{36\}' | sort -u | head -n 1)"
 save home /home
 save offer "$offer"
 draw home home-wide 1040 420
