@@ -1,14 +1,14 @@
 //! HTTP/1.1 as far as the load needs it: one request at a time over a connection that is kept.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::failure::{During as _, Failure, Result};
 
-/// The most of an answer that is read.
-const MAX_BYTES: usize = 64 * 1024;
+/// The most of an answer that is read: no page of the portal may come near it.
+const MAX_BYTES: usize = 1024 * 1024;
 const CHUNK: usize = 4 * 1024;
 /// The most that one answer may take. Longer than any time-out of the product.
 const MOST_ANSWER: Duration = Duration::from_secs(70);
@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     address: String,
     stream: TcpStream,
     read: Vec<u8>,
+    /// From a request until the first byte of its answer.
+    first_byte: Duration,
 }
 
 /// An answer, read to its end.
@@ -47,7 +49,17 @@ impl Connection {
     pub(crate) async fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).await.during("connect")?;
         stream.set_nodelay(true).during("send at once")?;
-        Ok(Self { address: address.to_owned(), stream, read: Vec::with_capacity(CHUNK) })
+        Ok(Self {
+            address: address.to_owned(),
+            stream,
+            read: Vec::with_capacity(CHUNK),
+            first_byte: Duration::ZERO,
+        })
+    }
+
+    /// How long the first byte of the last answer took.
+    pub(crate) fn first_byte(&self) -> Duration {
+        self.first_byte
     }
 
     /// Sends a request and reads its answer. After a failure the connection is a new one.
@@ -65,6 +77,7 @@ impl Connection {
     /// Fills `read` with one answer, and says where its body begins.
     async fn round(&mut self, request: &[u8]) -> Result<usize> {
         self.read.clear();
+        let sent = Instant::now();
         self.stream.write_all(request).await.during("send a request")?;
         let mut body_at = None;
         loop {
@@ -83,6 +96,9 @@ impl Connection {
             self.read.reserve(CHUNK);
             if self.stream.read_buf(&mut self.read).await.during("read an answer")? == 0 {
                 return Err(Failure::new("the connection was closed before the answer's end"));
+            }
+            if before == 0 {
+                self.first_byte = sent.elapsed();
             }
         }
     }

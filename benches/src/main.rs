@@ -59,6 +59,8 @@ enum What {
     Deliveries,
     /// `pitlane report` over a month
     Reports,
+    /// How long a partner waits for each page of the portal, and what it weighs
+    Portal,
     /// From the start of the process to /readyz
     Start,
     /// What a click costs as the database grows
@@ -81,6 +83,7 @@ impl What {
             Self::Conversions => experiment::conversion::run(bench),
             Self::Deliveries => experiment::delivery::run(bench),
             Self::Reports => experiment::report::run(bench),
+            Self::Portal => experiment::portal::run(bench),
             Self::Start => experiment::start::run(bench),
             Self::Growth => experiment::growth::run(bench),
         }

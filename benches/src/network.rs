@@ -11,8 +11,20 @@ pub(crate) const TOKEN: &str = "bench-token-0123456789abcdef";
 /// Where every visitor is sent on to begins with this.
 pub(crate) const DESTINATION: &str = "https://shop.example/landing?click=";
 
-/// The file for `pitlane apply`.
+/// The file for `pitlane apply`: every partner has a link on every offer.
 pub(crate) fn declaration() -> String {
+    declared(OFFERS, (0..OFFERS).flat_map(|offer| (0..PARTNERS).map(move |partner| (offer, partner))))
+}
+
+/// A network of many offers: the first partner has links on the first `own` of them, the others two each.
+pub(crate) fn of_many_offers(offers: usize, own: usize) -> String {
+    let first = (0..own).map(|offer| (offer, 0));
+    let others = (1..PARTNERS).flat_map(|partner| [(partner, partner), (own + partner, partner)]);
+    declared(offers, first.chain(others))
+}
+
+/// A network with so many offers, and a link of each offer and partner in `links`.
+fn declared(offers: usize, links: impl Iterator<Item = (usize, usize)>) -> String {
     let mut text = format!(
         "[[network]]\nlabel = \"bench\"\ncurrency = \"EUR\"\n\n\
          [[advertiser]]\nslug = \"shop\"\npostback_tokens = [\"{TOKEN}\"]\n"
@@ -20,14 +32,14 @@ pub(crate) fn declaration() -> String {
     for partner in 0..PARTNERS {
         let _ = write!(text, "\n[[partner]]\nslug = \"{}\"\n", partner_slug(partner));
     }
-    for offer in 0..OFFERS {
+    for offer in 0..offers {
         let _ = write!(
             text,
             "\n[[offer]]\nslug = \"offer-{offer}\"\nadvertiser = \"shop\"\nrevenue = \"2.50\"\npayout = \"1.20\"\n\
              destination = \"{DESTINATION}{{gk_click_id}}&source={{gk_partner_id}}&sub={{pub_sub_1}}\"\n"
         );
     }
-    for (offer, partner) in (0..OFFERS).flat_map(|offer| (0..PARTNERS).map(move |partner| (offer, partner))) {
+    for (offer, partner) in links {
         let _ =
             write!(text, "\n[[link]]\noffer = \"offer-{offer}\"\npartner = \"{}\"\n", partner_slug(partner));
     }

@@ -60,6 +60,16 @@ pub(crate) struct Cost {
 impl<'b> Subject<'b> {
     /// An empty database, with the network declared on it.
     pub(crate) fn declare(bench: &'b Bench, engine: Engine, name: &str) -> Result<Self> {
+        Self::declare_as(bench, engine, name, &network::declaration())
+    }
+
+    /// An empty database, with another network declared on it.
+    pub(crate) fn declare_as(
+        bench: &'b Bench,
+        engine: Engine,
+        name: &str,
+        declaration: &str,
+    ) -> Result<Self> {
         let dir = bench.dir.join(name);
         fs::create_dir_all(&dir).during("make a folder for Pitlane")?;
         let record = match (engine, &bench.cluster) {
@@ -70,7 +80,7 @@ impl<'b> Subject<'b> {
             (Engine::Postgres, None) => return Err(Failure::new("no PostgreSQL; run benches/install")),
         };
         let mut subject = Self { bench, engine, record, dir, links: BTreeMap::new(), acknowledged: 0 };
-        let things = subject.apply(&network::declaration())?;
+        let things = subject.apply(declaration)?;
         let links = things
             .iter()
             .filter(|thing| thing["kind"] == "link")
@@ -130,6 +140,13 @@ impl<'b> Subject<'b> {
     pub(crate) fn mix_of_first(&self, partners: usize) -> Mix {
         let of = |number| self.links.get(&format!("offer-0/{}", network::partner_slug(number)));
         Mix::new(&(0..partners).filter_map(of).cloned().collect::<Vec<_>>())
+    }
+
+    /// The mix of visits to the links of one partner.
+    pub(crate) fn mix_of(&self, partner: &str) -> Mix {
+        let own =
+            self.links.iter().filter(|(name, _)| name.split_once('/').is_some_and(|of| of.1 == partner));
+        Mix::new(&own.map(|(_, id)| id.clone()).collect::<Vec<_>>())
     }
 
     /// wrk, ready to visit its links.

@@ -5,6 +5,7 @@ pub(crate) mod delivery;
 pub(crate) mod growth;
 pub(crate) mod latency;
 pub(crate) mod overload;
+pub(crate) mod portal;
 pub(crate) mod redirect;
 pub(crate) mod report;
 pub(crate) mod start;

@@ -56,7 +56,7 @@ fn convert(subject: &mut Subject<'_>) -> Result<()> {
 }
 
 /// Seconds until everything is counted; a report says until when it is complete.
-fn counted(subject: &Subject<'_>) -> Result<f64> {
+pub(super) fn counted(subject: &Subject<'_>) -> Result<f64> {
     let began = Instant::now();
     while total(subject, &["--by", "month"])? < subject.record.clicks()? {}
     Ok(began.elapsed().as_secs_f64())
