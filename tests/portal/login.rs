@@ -282,3 +282,17 @@ fn a_forgotten_password_is_noted_and_a_link_of_the_staff_ends_the_old_one() {
         world.stop();
     });
 }
+
+#[test]
+fn the_front_page_names_nobody() {
+    for_each_engine(|engine| {
+        let world = start(engine);
+        let front = Browser::new(&world).get("/");
+        assert_eq!(front.status, 200, "{front:?}");
+        assert!(
+            front.body.contains("href=\"/login\"") && !front.body.to_lowercase().contains("acme"),
+            "{front:?}"
+        );
+        world.stop();
+    });
+}

@@ -1,5 +1,5 @@
-//! The gallery: every component with its states, on one page, with made-up values. Whoever changes the style sheet looks
-//! here first.
+//! The gallery: every component with its states, on one page, with made-up values. Whoever changes the style sheet
+//! looks here first.
 
 use askama::Template;
 use axum::http::StatusCode;

@@ -35,17 +35,6 @@ async fn what_is_not_there_is_told_to_programs_and_people() {
 }
 
 #[tokio::test]
-async fn the_front_page_names_no_network() {
-    let site = Site::start().await;
-    let alone = site.get("/").await;
-    assert!(alone.body.contains("a single network") && !alone.body.to_lowercase().contains("acme"));
-    site.add_network();
-    let several = site.get("/").await;
-    assert!(several.body.contains("several networks") && !several.body.to_lowercase().contains("acme"));
-    assert_eq!(site.ask("HEAD", "/", &[], "").await.body, "");
-}
-
-#[tokio::test]
 async fn a_server_that_can_work_is_ready() {
     let site = Site::start().await;
     assert_eq!(site.get("/healthz").await.body, "ok\n");
