@@ -60,6 +60,7 @@ pub fn decode(raw: &str, plus: Plus) -> Result<Cow<'_, str>, Malformed> {
 }
 
 /// Whether the text holds a control character (C0, DEL or C1).
+#[allow(clippy::needless_bitwise_bool, reason = "without a branch for each byte it is done in vectors")]
 pub fn has_control(text: &str) -> bool {
     // The bytes settle nearly every value, all of them at once, which the compiler turns into vector instructions; only
     // text beyond ASCII is read as characters, for C1.

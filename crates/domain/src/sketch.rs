@@ -91,6 +91,7 @@ impl Seen {
 
 /// Whether a value is among others. Eight are compared before the result is looked at, which the compiler turns into
 /// vector instructions: this is done for every click, and mostly in vain.
+#[allow(clippy::needless_bitwise_bool, reason = "without a branch for each value it is done in vectors")]
 fn holds<T: Copy + Eq>(values: &[T], wanted: T) -> bool {
     let (eights, rest) = values.as_chunks::<8>();
     eights.iter().any(|eight| eight.iter().fold(false, |found, value| found | (*value == wanted)))
