@@ -35,7 +35,7 @@ struct Gone;
 impl Drop for Gone {
     fn drop(&mut self) {
         // A thread that ends may have lost it already.
-        let _ = HERE.try_with(|here| here.take());
+        let _ = HERE.try_with(RefCell::take);
     }
 }
 
