@@ -33,6 +33,7 @@ struct Tried {
     status: String,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "a template asks each by its name")]
 #[derive(Template)]
 #[template(path = "delivery/show.html")]
 struct Page {
