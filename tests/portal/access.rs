@@ -296,6 +296,10 @@ impl Role {
     fn under(self, rule: Rule) -> Gets {
         let partner = |enough: bool| if enough { Gets::In } else { Gets::Refused };
         let owner = matches!(self, Self::Owner | Self::OtherPartnersOwner | Self::OtherNetworksOwner);
+        #[expect(
+            clippy::match_same_arms,
+            reason = "one arm for each rule, so that a new one is not forgotten"
+        )]
         match (rule, self) {
             (Rule::Public, _) => Gets::In,
             (Rule::Partner | Rule::PartnerMember | Rule::PartnerOwner, Self::Nobody) => Gets::LogIn,

@@ -161,6 +161,7 @@ impl Story<'_> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "where axe lies is no setting of the product")]
 fn a_newcomer_comes_to_a_proven_link_in_a_real_browser() {
     let axe = std::env::var(AXE).ok().map(|file| std::fs::read_to_string(file).expect("axe-core"));
     let engine = Engine::sqlite();
@@ -177,8 +178,12 @@ fn a_newcomer_comes_to_a_proven_link_in_a_real_browser() {
         let wide = scope.spawn(|| {
             let wide = story(1440, true, false);
             wide.newcomer(&world, "owner@app.example", "Flat & fair");
-            PAGES.iter().for_each(|page| wide.open(page));
-            own_pages(&world).iter().for_each(|page| wide.open(page));
+            for page in PAGES {
+                wide.open(page);
+            }
+            for page in own_pages(&world) {
+                wide.open(&page);
+            }
             keys(&wide);
             wide.ends();
         });
@@ -187,8 +192,12 @@ fn a_newcomer_comes_to_a_proven_link_in_a_real_browser() {
         narrow.ends();
         let phone = story(360, true, true);
         phone.logs_in("member@app.example");
-        PAGES.iter().for_each(|page| phone.open(page));
-        own_pages(&world).iter().for_each(|page| phone.open(page));
+        for page in PAGES {
+            phone.open(page);
+        }
+        for page in own_pages(&world) {
+            phone.open(&page);
+        }
         phone.ends();
         wide.join().expect("the wide story");
     });

@@ -53,4 +53,4 @@ mod trace_moment;
 mod viewer;
 
 pub use password::hash as hash_password;
-pub use router::{ROUTES, Route, Rule, routes};
+pub use router::{ROUTES, Route, Rule, none, routes};

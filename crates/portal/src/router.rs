@@ -138,6 +138,11 @@ routes! {
     GET "/help" Partner crate::help::show;
 }
 
+/// No pages at all: what a server has before it has these.
+pub fn none() -> Router {
+    Router::default()
+}
+
 /// The portals' pages, to be merged into the server's router. Every handler stands behind the rule of its line,
 /// whatever it asks for itself; a form that another site sent is refused before either.
 pub fn routes(app: Arc<web::App>) -> Router {

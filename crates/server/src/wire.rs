@@ -119,7 +119,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         ambient: clock::ambient(),
         bell: bell.clone(),
         settings: web_settings(effective),
-        pages: Default::default(),
+        pages: portal::none(),
         metrics: metrics.clone().map(|handle| Arc::new(move || handle.render()) as Arc<_>),
     };
     let pages = portal::routes(Arc::new(app.clone()));

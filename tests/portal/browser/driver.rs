@@ -1,4 +1,4 @@
-//! A real browser: Debian's Chromium, driven by its own driver over the WebDriver protocol, which is plain HTTP.
+//! A real browser: Debian's Chromium, driven by its own driver over the `WebDriver` protocol, which is plain HTTP.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -127,7 +127,7 @@ impl Tab {
         self.get("source").as_str().expect("a page").to_owned()
     }
 
-    /// Clicks on the first element that an XPath finds.
+    /// Clicks on the first element that an `XPath` finds.
     #[track_caller]
     pub(super) fn click(&self, path: &str) {
         let element = self.find(path);
