@@ -89,8 +89,12 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
 }
 
 fn one(bench: &Bench, engine: Engine, (offers, clicks): (usize, u64), table: &mut Table) -> Result<()> {
-    let declared = network::of_many_offers(offers, LINKS);
-    let mut subject = Subject::declare_as(bench, engine, "portal", &declared)?;
+    let files = network::of_many_offers(offers, LINKS);
+    let (first, more) = files.split_first().during("a network")?;
+    let mut subject = Subject::declare_as(bench, engine, "portal", first)?;
+    for file in more {
+        subject.apply(file)?;
+    }
     block_on(history::write(&subject.record, subject.mix(), clicks))?;
     let token = invite(&subject)?;
     // Nobody listens there: attempts that fail are worth a look, too.
