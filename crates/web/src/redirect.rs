@@ -17,7 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use domain::catalog::Catalog;
-use domain::click::{self, Click, Marks, Verdict};
+use domain::click::{self, Click, Facts, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::link::Link;
 use domain::sketch::{Recent, Seen};
@@ -25,6 +25,7 @@ use domain::test_mode;
 use domain::visit::{Param, Visit};
 use domain::visitor::Visitor;
 use http_body_util::Full;
+use store::Ticket;
 use store::live::Known;
 
 use crate::app::App;
@@ -62,12 +63,23 @@ pub(crate) async fn follow(app: &App, meter: &Meter, peer: IpAddr, head: &Parts)
         meter.click(Verdict::LinkUnknown);
         return unknown(app, head);
     };
-    if recording && let Err(why) = record(app, meter, &hit).await {
-        meter.not_recorded("click", &why, hit.click.id.at());
-        meter.click(Verdict::NotRecorded);
-        return not_recorded(app, head);
+    let asked = Instant::now();
+    let ticket = recording.then(|| store::click::append(&app.db, &app.live.texts, &hit.click));
+    // Hundreds of hits wait at once. What the record has taken is let go of before, and used again by the next.
+    let reply = hit.reply();
+    if let Some(ticket) = ticket {
+        if let Err(why) = durable(ticket).await {
+            meter.not_recorded("click", &why, reply.id.at());
+            meter.click(Verdict::NotRecorded);
+            return not_recorded(app, head);
+        }
+        meter.click_durable(asked.elapsed());
+        if let Some(seen) = reply.seen {
+            app.live.sketches.learn_seen(reply.link, seen);
+        }
+        meter.click(reply.verdict);
     }
-    hit.answer(&head.headers)
+    reply.answer(&head.headers)
 }
 
 /// A hit on a known link, decided and not yet recorded.
@@ -165,27 +177,38 @@ fn parameter(verdict: Verdict, visit: &Visit<'_>) -> Option<Cow<'static, str>> {
 }
 
 /// Returns when the click is durable. The record goes its way even if the visitor has gone.
-async fn record(app: &App, meter: &Meter, hit: &Hit) -> Result<(), store::Error> {
-    let asked = Instant::now();
-    store::click::append(&app.db, &app.live.texts, &hit.click)?.durable().await?;
-    meter.click_durable(asked.elapsed());
-    if let Some(seen) = hit.seen {
-        app.live.sketches.learn_seen(hit.click.link, seen);
-    }
-    meter.click(hit.click.verdict);
-    Ok(())
+async fn durable(ticket: Result<Ticket, store::Error>) -> Result<(), store::Error> {
+    ticket?.durable().await
 }
 
 impl Hit {
+    fn reply(self) -> Reply {
+        let Click { id, link, verdict, facts, .. } = self.click;
+        let Facts { destination, message, .. } = facts;
+        Reply { id, link, verdict, destination, message, parameter: self.parameter, seen: self.seen }
+    }
+}
+
+/// What is left of a hit while its record is on the way to the disk.
+struct Reply {
+    id: ClickId,
+    link: LinkId,
+    verdict: Verdict,
+    destination: String,
+    message: String,
+    parameter: Option<Cow<'static, str>>,
+    seen: Option<Seen>,
+}
+
+impl Reply {
     fn answer(self, request: &HeaderMap) -> Response<Full<Bytes>> {
-        let Click { id, verdict, facts, .. } = self.click;
-        let mut answer = if facts.destination.is_empty() {
-            Fault::of_click(verdict, &facts.message, self.parameter.as_deref(), id.uuid(), id.at())
-                .answer(request)
+        let mut answer = if self.destination.is_empty() {
+            let (parameter, id) = (self.parameter.as_deref(), self.id);
+            Fault::of_click(self.verdict, &self.message, parameter, id.uuid(), id.at()).answer(request)
         } else {
-            redirect(facts.destination)
+            redirect(self.destination)
         };
-        answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(verdict.code()));
+        answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(self.verdict.code()));
         answer
     }
 }

@@ -1,5 +1,6 @@
 //! The only code that knows an engine. An engine takes work from the [`Inbox`] and gives a transaction its verbs.
 
+mod courtesy;
 mod postgres;
 mod sqlite;
 

@@ -6,6 +6,7 @@ use super::PATIENCE;
 use super::link::Link;
 use crate::completion::Refused;
 use crate::engine::Verbs;
+use crate::engine::courtesy::let_others_finish;
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::statement::Append;
@@ -14,6 +15,7 @@ use crate::value::Value;
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn run(mut link: Link, inbox: &Inbox, append: &'static Append) {
+    let_others_finish();
     while let Some(batch) = inbox.next_rows() {
         let started = Instant::now();
         let deadline = batch.queued_at + PATIENCE;

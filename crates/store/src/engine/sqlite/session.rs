@@ -7,6 +7,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
 use super::{DIALECT, classify};
+use crate::completion::Refused;
 use crate::engine::{MAX_ROWS, Verbs, too_many_rows};
 use crate::error::{Error, Mistake};
 use crate::statement::{Append, Statement, expand};
@@ -15,9 +16,15 @@ use crate::value::{Columns, Row, Value};
 /// A connection with its prepared statements. They are as many as the program has, so they need no bound.
 pub(super) struct Session<'c> {
     connection: &'c Connection,
-    /// By the address of the static that names them.
-    prepared: HashMap<usize, Prepared<'c>>,
+    prepared: HashMap<Key, Prepared<'c>>,
 }
+
+/// The address of the static that names a statement, and how many rows it takes; none for what is no bulk insert.
+type Key = (usize, usize);
+
+/// Rows that one statement adds to a log, as many as there are. To begin and to end a statement costs as much as a row
+/// or two, and rows in the order of their keys go to where the one before went.
+const ROWS_AT_ONCE: [usize; 3] = [64, 8, 1];
 
 struct Prepared<'c> {
     statement: rusqlite::Statement<'c>,
@@ -40,39 +47,90 @@ impl<'c> Session<'c> {
     }
 
     fn bound(&mut self, statement: &'static Statement, params: &[Value]) -> Result<&mut Prepared<'c>, Error> {
-        let key = std::ptr::from_ref(statement).addr();
+        let key = (std::ptr::from_ref(statement).addr(), 0);
         if !self.prepared.contains_key(&key) {
             let sql = expand(statement.sql, &DIALECT).map_err(|error| Error::bug(statement.name, error))?;
             let prepared = self.compile(statement.name, &sql)?;
             self.prepared.insert(key, prepared);
         }
-        self.bind(key, statement.name, params)
+        self.bind(key, statement.name, params.iter())
     }
 
-    fn bind(&mut self, key: usize, name: &'static str, params: &[Value]) -> Result<&mut Prepared<'c>, Error> {
+    fn bind<'v>(
+        &mut self,
+        key: Key,
+        name: &'static str,
+        params: impl Iterator<Item = &'v Value>,
+    ) -> Result<&mut Prepared<'c>, Error> {
         let missing = || Error::bug(name, Mistake::Abandoned);
         let prepared = self.prepared.get_mut(&key).ok_or_else(missing)?;
         let wanted = prepared.statement.parameter_count();
-        if wanted != params.len() {
-            return Err(Error::bug(name, Mistake::Width { found: params.len(), wanted }));
+        let mut found = 0;
+        for value in params {
+            found += 1;
+            if found <= wanted {
+                let bound = prepared.statement.raw_bind_parameter(found, value);
+                bound.map_err(|error| classify(name, error))?;
+            }
         }
-        for (index, value) in params.iter().enumerate() {
-            let bound = prepared.statement.raw_bind_parameter(index + 1, value);
-            bound.map_err(|error| classify(name, error))?;
+        if wanted != found {
+            return Err(Error::bug(name, Mistake::Width { found, wanted }));
         }
         Ok(prepared)
     }
 
-    /// Adds one row to `append`'s table. A refused row leaves the rows before it in place.
-    pub(super) fn insert(&mut self, append: &'static Append, row: &[Value]) -> Result<(), Error> {
-        let key = std::ptr::from_ref(append).addr();
+    /// Adds rows to `append`'s table, in the order of their keys. One that the table refuses leaves the others in place.
+    pub(super) fn insert(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<Refused, Error> {
+        let mut places: Vec<usize> = (0..rows.len()).collect();
+        places.sort_by_key(|place| rows[*place].first().and_then(Value::bytes));
+        let (mut refused, mut rest) = (Refused::new(), &places[..]);
+        for at_once in ROWS_AT_ONCE {
+            while let Some((some, others)) = rest.split_at_checked(at_once) {
+                self.insert_or_refuse(append, rows, some, &mut refused)?;
+                rest = others;
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Some rows in one statement; when it is refused, each in its own.
+    fn insert_or_refuse(
+        &mut self,
+        append: &'static Append,
+        rows: &[Vec<Value>],
+        places: &[usize],
+        refused: &mut Refused,
+    ) -> Result<(), Error> {
+        match (self.insert_some(append, rows, places), places) {
+            (Ok(()), _) => Ok(()),
+            (Err(error @ (Error::Conflict { .. } | Error::Bug { .. })), [place]) => {
+                refused.push((*place, error));
+                Ok(())
+            }
+            (Err(Error::Conflict { .. } | Error::Bug { .. }), several) => {
+                several.iter().try_for_each(|place| self.insert_or_refuse(append, rows, &[*place], refused))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// All of some rows in one statement, or none of them.
+    fn insert_some(
+        &mut self,
+        append: &'static Append,
+        rows: &[Vec<Value>],
+        places: &[usize],
+    ) -> Result<(), Error> {
+        let key = (std::ptr::from_ref(append).addr(), places.len());
         if !self.prepared.contains_key(&key) {
-            let marks = vec!["?"; append.columns.len()].join(", ");
-            let sql = format!("insert into {} ({}) values ({marks})", append.table, append.column_list());
+            let row = format!("({})", vec!["?"; append.columns.len()].join(", "));
+            let all = vec![row; places.len()].join(", ");
+            let sql = format!("insert into {} ({}) values {all}", append.table, append.column_list());
             let prepared = self.compile(append.name, &sql)?;
             self.prepared.insert(key, prepared);
         }
-        let prepared = self.bind(key, append.name, row)?;
+        let params = places.iter().flat_map(|place| &rows[*place]);
+        let prepared = self.bind(key, append.name, params)?;
         prepared.statement.raw_execute().map(drop).map_err(|error| classify(append.name, error))
     }
 
@@ -114,8 +172,10 @@ impl Verbs for Session<'_> {
     }
 
     fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
-        rows.iter().try_for_each(|row| self.insert(append, row))?;
-        self.list(append, rows.iter())
+        match self.insert(append, rows)?.pop() {
+            Some((_, error)) => Err(error),
+            None => self.list(append, rows.iter()),
+        }
     }
 
     fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use super::session::Session;
 use super::{classify, stop};
 use crate::completion::Refused;
 use crate::db::{End, Job};
+use crate::engine::courtesy::let_others_finish;
 use crate::error::Error;
 use crate::inbox::{Batch, Inbox};
 use crate::statement::Append;
@@ -29,6 +30,7 @@ pub(super) fn run(
     append: &'static Append,
     checkpoints: &Checkpoints,
 ) {
+    let_others_finish();
     let wal_pages = Arc::new(AtomicI32::new(0));
     let seen = Arc::clone(&wal_pages);
     let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -103,14 +105,7 @@ impl Writer<'_> {
         for job in jobs {
             self.run_one(&mut **job)?;
         }
-        let mut refused = Refused::new();
-        for (place, row) in rows.iter().enumerate() {
-            match self.session.insert(self.append, row) {
-                Ok(()) => {}
-                Err(error @ (Error::Conflict { .. } | Error::Bug { .. })) => refused.push((place, error)),
-                Err(error) => return Err(error),
-            }
-        }
+        let refused = self.session.insert(self.append, rows)?;
         let is_in = |place| !refused.iter().any(|(other, _)| *other == place);
         let added = rows.iter().enumerate().filter(|(place, _)| is_in(*place)).map(|(_, row)| row);
         self.session.list(self.append, added)?;
