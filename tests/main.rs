@@ -44,6 +44,7 @@ mod ruling;
 mod sequence;
 mod serve;
 mod stored;
+mod sum;
 mod targeting;
 mod test_mode;
 mod traffic;

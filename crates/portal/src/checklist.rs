@@ -11,8 +11,6 @@ use domain::click::{Click, Verdict};
 use domain::conversion::Status;
 use domain::delivery::DeliveryState;
 use domain::health::Health;
-use domain::report::QUARTER_MS;
-use domain::time::DAY_MS;
 use store::{Error, Tx};
 
 use crate::component::Tab;
@@ -80,14 +78,15 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Answer, Refused> {
     let found = find(&site, &viewer, &id).await?;
-    let (own, now) = (found.own, viewer.now);
-    let evidence = site.app.db.read(move |tx| own.map(|own| evidence(tx, own, now)).transpose()).await?;
-    let lines = lines(&evidence.unwrap_or_default());
-    let link = own.and_then(|own| viewer.link(own.id));
-    let warnings = match link {
-        Some(link) => health::of_link(&site, &viewer, link).await?.warnings,
-        None => Vec::new(),
-    };
+    let own = found.own;
+    let evidence = site.app.db.read(move |tx| own.map(|own| evidence(tx, own)).transpose()).await?;
+    let mut evidence = evidence.unwrap_or_default();
+    let mut warnings = Vec::new();
+    if let Some(link) = own.and_then(|own| viewer.link(own.id)) {
+        let (health, shown) = health::of_link(&site, &viewer, link).await?;
+        (evidence.health, warnings) = (health, shown.warnings);
+    }
+    let lines = lines(&evidence);
     let page = Page {
         shell: found.shell(&viewer),
         tabs: found.tabs(Show::Checklist),
@@ -101,12 +100,10 @@ pub(crate) async fn show(
     Ok(page::html(StatusCode::OK, &page))
 }
 
-fn evidence(tx: &mut Tx<'_>, own: Own, now: domain::time::Timestamp) -> Result<Evidence, Error> {
-    let (from, until) = (now.plus_ms(-DAYS * DAY_MS), now.plus_ms(QUARTER_MS));
-    let health = store::health::of_link(tx, own.id, from, until)?;
+fn evidence(tx: &mut Tx<'_>, own: Own) -> Result<Evidence, Error> {
     let tests = store::activity::test_clicks(tx, own.id, TESTS)?;
     let converted = store::activity::test_conversions(tx, own.id, TESTS)?;
-    let mut evidence = Evidence { health, tests, ..Evidence::default() };
+    let mut evidence = Evidence { tests, ..Evidence::default() };
     let newest = store::activity::conversions(tx, own.id, TESTS)?;
     for conversion in converted.iter().chain(&newest) {
         if evidence.answered {

@@ -1,22 +1,22 @@
 //! Link health: what a partner's clicks say about how its links are set up. Home shows it for all links, an offer's
 //! page for one, both with `templates/health/advice.html`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::health::{Health, Weight, advice};
 use domain::id::LinkId;
 use domain::link::Link;
-use domain::report::{QUARTER_MS, quarter};
 use domain::sketch::Seen;
 use domain::time::{DAY_MS, Timestamp};
 use jiff::tz::TimeZone;
-use store::Error;
+use store::{Error, Tx};
 
 use crate::format;
 use crate::site::Site;
 use crate::viewer::Viewer;
 
-/// How far back health looks, in days.
+/// How far back health looks, in days, today among them.
 pub(crate) const DAYS: i64 = 7;
 /// The most links that are looked at for one page: those that were clicked last.
 const MOST_LINKS: usize = 300;
@@ -60,30 +60,55 @@ impl LinkHealth {
     }
 }
 
-/// The health of one of the viewer's own links.
-pub(crate) async fn of_link(site: &Site, viewer: &Viewer, link: &Arc<Link>) -> Result<LinkHealth, Error> {
-    let all = look(site, viewer, vec![Arc::clone(link)]).await?;
-    Ok(all.into_iter().next().unwrap_or_else(|| shown(link, &Health::default(), &viewer.zone)))
+/// The health of one of the viewer's own links, and what is shown of it.
+pub(crate) async fn of_link(
+    site: &Site,
+    viewer: &Viewer,
+    link: &Arc<Link>,
+) -> Result<(Health, LinkHealth), Error> {
+    let (network, seen) = (viewer.network.id, vec![(link.id, site.app.live.sketches.of(link.id))]);
+    let ((from, until), id) = (range(viewer.now), link.id);
+    let read = move |tx: &mut Tx<'_>| -> Result<Health, Error> {
+        let found = store::health::of_links(tx, network, &seen, from, until)?;
+        let mut health = found.into_iter().next().map(|(_, health)| health).unwrap_or_default();
+        store::health::sharpen(tx, id, &mut health)?;
+        Ok(health)
+    };
+    let health = site.app.db.read(read).await?;
+    let shown = shown(link, &health, &viewer.zone);
+    Ok((health, shown))
 }
 
-/// The viewer's links that something is wrong with, most clicks affected first. Links that nobody follows are left out.
-pub(crate) async fn of_partner(site: &Site, viewer: &Viewer) -> Result<Vec<LinkHealth>, Error> {
-    let mut all = look(site, viewer, viewer.links().cloned().collect()).await?;
-    all.retain(|health| health.hits > 0 && !health.warnings.is_empty());
-    all.sort_by(|a, b| b.affected().cmp(&a.affected()).then_with(|| a.offer.cmp(&b.offer)));
-    Ok(all)
-}
-
-async fn look(site: &Site, viewer: &Viewer, links: Vec<Arc<Link>>) -> Result<Vec<LinkHealth>, Error> {
+/// The viewer's links that something is wrong with, most clicks affected first, at most `most`, and how many more there
+/// are. Links that nobody follows are left out.
+pub(crate) async fn of_partner(
+    site: &Site,
+    viewer: &Viewer,
+    most: usize,
+) -> Result<(Vec<LinkHealth>, usize), Error> {
+    let links: HashMap<LinkId, Arc<Link>> = viewer.links().map(|link| (link.id, Arc::clone(link))).collect();
     let mut seen: Vec<(LinkId, Vec<Seen>)> =
-        links.iter().map(|link| (link.id, site.app.live.sketches.of(link.id))).collect();
+        links.keys().map(|link| (*link, site.app.live.sketches.of(*link))).collect();
     // Links with the newest clicks first: a partner may have more links than one page can look at.
     seen.sort_by_key(|(_, seen)| std::cmp::Reverse(seen.last().map(|newest| newest.second)));
     seen.truncate(MOST_LINKS);
-    let (from, until) = range(viewer.now);
-    let told = site.app.db.read(move |tx| store::health::of_links(tx, &seen, from, until)).await?;
-    let find = |id| links.iter().find(|link| link.id == id);
-    Ok(told.iter().filter_map(|(id, health)| Some(shown(find(*id)?, health, &viewer.zone))).collect())
+    let (network, (from, until), zone) = (viewer.network.id, range(viewer.now), viewer.zone.clone());
+    let read = move |tx: &mut Tx<'_>| -> Result<_, Error> {
+        let found = store::health::of_links(tx, network, &seen, from, until)?;
+        let warned = found.into_iter().filter_map(|(id, health)| {
+            let shown = shown(links.get(&id)?, &health, &zone);
+            (shown.hits > 0 && !shown.warnings.is_empty()).then_some((shown, health))
+        });
+        let mut warned: Vec<(LinkHealth, Health)> = warned.collect();
+        warned.sort_by(|(a, _), (b, _)| b.affected().cmp(&a.affected()).then_with(|| a.offer.cmp(&b.offer)));
+        let more = warned.len().saturating_sub(most);
+        let worst = warned.into_iter().take(most).map(|(shown, mut health)| {
+            store::health::sharpen(tx, shown.link, &mut health)?;
+            Ok(links.get(&shown.link).map_or(shown, |link| self::shown(link, &health, &zone)))
+        });
+        Ok((worst.collect::<Result<Vec<_>, Error>>()?, more))
+    };
+    site.app.db.read(read).await
 }
 
 fn shown(link: &Link, health: &Health, zone: &TimeZone) -> LinkHealth {
@@ -104,9 +129,10 @@ fn shown(link: &Link, health: &Health, zone: &TimeZone) -> LinkHealth {
     }
 }
 
-/// Whole quarters, as clicks are counted.
+/// Today and the days before, in UTC: whole days, as clicks are summed up.
 fn range(now: Timestamp) -> (Timestamp, Timestamp) {
-    (quarter(now.plus_ms(-DAYS * DAY_MS)), quarter(now).plus_ms(QUARTER_MS))
+    let today = Timestamp::from_ms(now.ms().div_euclid(DAY_MS) * DAY_MS);
+    (today.plus_ms((1 - DAYS) * DAY_MS), today.plus_ms(DAY_MS))
 }
 
 const fn kind(weight: Weight) -> (&'static str, &'static str) {

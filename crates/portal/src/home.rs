@@ -1,17 +1,17 @@
 //! The first page: what came of today, how that compares, and what needs a look.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::money::{Currency, Money};
-use domain::report::{Line, QUARTER_MS, money, quarter};
+use domain::report::{Ask, Dimension, Line, QUARTER_MS, Report, money, quarter};
 use domain::time::Timestamp;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use store::report;
+use store::report::{AskError, ask};
 
 use crate::chart::{self, Chart, Kind, Mark, Series};
 use crate::health::{self, LinkHealth};
@@ -72,27 +72,31 @@ pub(crate) async fn show(State(site): State<Arc<Site>>, viewer: Viewer) -> Answe
     }
 }
 
-async fn look(site: &Site, viewer: &Viewer) -> Result<Page, store::Error> {
-    let (network, partner, now) = (viewer.network.id, viewer.partner.id, viewer.now);
+async fn look(site: &Site, viewer: &Viewer) -> Result<Page, AskError> {
+    let (catalog, now) = (site.app.live.catalog.load_full(), viewer.now);
     let days = Days::until(query::today(&viewer.zone, now), &viewer.zone);
-    let (from, until) = days.range(now);
-    let read = move |tx: &mut store::Tx<'_>| -> Result<_, store::Error> {
-        Ok((report::quarters(tx, network, partner, from, until)?, report::as_of(tx, now)?))
+    let of_partner = |(from, until)| {
+        let ask = Ask::new(viewer.network.id, from, until, viewer.zone.clone())?;
+        Ok(ask.of_partner(viewer.partner.id))
     };
-    let (quarters, as_of) = site.app.db.read(read).await?;
-    let mut warned = health::of_partner(site, viewer).await?;
-    let more_warned = warned.len().saturating_sub(MOST_WARNED);
-    warned.truncate(MOST_WARNED);
-    let by_day = days.lines(&quarters);
+    let by_day = of_partner(days.range()).and_then(|ask| ask.grouped(vec![Dimension::Day]))?;
+    let by_now = of_partner(days.yesterday_until(now))?;
+    let read = move |tx: &mut store::Tx<'_>| -> Result<_, AskError> {
+        let mut one = |own: &Ask| ask(tx, &catalog, own, now).map(Report::without_revenue);
+        Ok((one(&by_day)?, one(&by_now)?.total()))
+    };
+    let (report, by_now) = site.app.db.read(read).await?;
+    let (warned, more_warned) = health::of_partner(site, viewer, MOST_WARNED).await?;
+    let by_day = days.lines(&report);
     Ok(Page {
         shell: Shell::new(viewer, Section::Home, "Home", &subtitle(&by_day)),
-        stats: stats(&by_day, &days.yesterday_by_now(&quarters, now)),
+        stats: stats(&by_day, &by_now),
         chart: clicks_chart(&days, &by_day, &viewer.zone),
-        periods: periods(&by_day, &days.yesterday_by_now(&quarters, now)),
-        as_of: format::time(as_of, &viewer.zone),
+        periods: periods(&by_day, &by_now),
+        as_of: format::time(report.as_of, &viewer.zone),
         warned,
         more_warned,
-        is_new: quarters.is_empty(),
+        is_new: report.lines.is_empty(),
     })
 }
 
@@ -112,30 +116,28 @@ impl Days {
         Self { starts: (0..2 * DAYS).rev().map(start).collect(), end: start(-1) }
     }
 
-    /// Whole quarters that hold all of it.
-    fn range(&self, now: Timestamp) -> (Timestamp, Timestamp) {
-        let first = self.starts.first().copied().unwrap_or(now);
-        (quarter(first), self.end.plus_ms(QUARTER_MS))
+    /// All of them.
+    fn range(&self) -> (Timestamp, Timestamp) {
+        (self.starts.first().copied().unwrap_or(self.end), self.end)
     }
 
-    /// The figures of each day.
-    fn lines(&self, quarters: &BTreeMap<Timestamp, Line>) -> Vec<Line> {
-        let ends = self.starts.iter().skip(1).copied().chain([self.end]);
-        self.starts.iter().zip(ends).map(|(from, until)| sum(quarters, *from, until)).collect()
-    }
-
-    /// Yesterday's figures until this time of the day.
-    fn yesterday_by_now(&self, quarters: &BTreeMap<Timestamp, Line>, now: Timestamp) -> Line {
-        let [.., yesterday, today] = self.starts.as_slice() else { return Line::default() };
+    /// Yesterday until this time of the day, in whole quarters.
+    fn yesterday_until(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+        let [.., yesterday, today] = self.starts.as_slice() else { return self.range() };
         let so_far = now.ms().saturating_sub(today.ms());
-        sum(quarters, *yesterday, quarter(yesterday.plus_ms(so_far)).plus_ms(QUARTER_MS).min(*today))
+        (*yesterday, quarter(yesterday.plus_ms(so_far)).plus_ms(QUARTER_MS).min(*today))
     }
-}
 
-fn sum(quarters: &BTreeMap<Timestamp, Line>, from: Timestamp, until: Timestamp) -> Line {
-    let mut line = Line::default();
-    quarters.range(from..until.max(from)).for_each(|(_, own)| line.add(own));
-    line
+    /// The figures of each day. A report has no line for a day without any.
+    fn lines(&self, report: &Report) -> Vec<Line> {
+        let mut lines = vec![Line::default(); self.starts.len()];
+        for (key, line) in &report.lines {
+            if let Some(own) = key.first().and_then(|(day, _)| lines.get_mut(*day)) {
+                own.add(line);
+            }
+        }
+        lines
+    }
 }
 
 fn total(lines: &[Line]) -> Line {
@@ -294,16 +296,14 @@ mod tests {
         let zone = TimeZone::get("Asia/Kathmandu").unwrap();
         let now = at("2026-11-23T18:20:00Z");
         let days = Days::until(query::today(&zone, now), &zone);
-        let quarters: BTreeMap<Timestamp, Line> = [
-            (at("2026-11-22T18:00:00Z"), line(1)), // the last quarter of the 22nd
-            (at("2026-11-22T18:15:00Z"), line(2)), // the first of the 23rd: yesterday
-            (at("2026-11-22T18:30:00Z"), line(4)), // not yet by this time
-            (at("2026-11-23T18:15:00Z"), line(8)), // today
-        ]
-        .into();
-        let by_day: Vec<i64> = days.lines(&quarters).iter().map(clicks).collect();
-        assert_eq!(by_day[by_day.len() - 3..], [1, 6, 8]);
-        assert_eq!(clicks(&days.yesterday_by_now(&quarters, now)), 2);
+        assert_eq!(days.range(), (at("2026-10-27T18:15:00Z"), at("2026-11-24T18:15:00Z")));
+        let until_now = (at("2026-11-22T18:15:00Z"), at("2026-11-22T18:30:00Z"));
+        assert_eq!(days.yesterday_until(now), until_now, "the quarter of this time is the first of the day");
+        let lines = [((0, "2026-10-28"), 1), ((26, "2026-11-23"), 6), ((27, "2026-11-24"), 8)];
+        let lines = lines.map(|((day, name), counted)| (vec![(day, name.to_owned())], line(counted)));
+        let by_day = days.lines(&Report { as_of: now, lines: lines.into() });
+        let by_day: Vec<i64> = by_day.iter().map(clicks).collect();
+        assert_eq!((by_day.len(), by_day[0], &by_day[25..]), (28, 1, &[0, 6, 8][..]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use domain::click::Verdict;
 use domain::report::{Ask, Dimension, Filter as Only, Refused, Report};
-use store::report::{AskError, ask};
+use store::report::{AskError, ask, ask_clicks};
 use store::saved_view::{self, SavedView};
 
 use crate::component::Choice;
@@ -137,11 +137,12 @@ impl Asked {
         let refused = Some(refused).filter(Ask::counts_clicks);
         let (catalog, now) = (site.app.live.catalog.load_full(), viewer.now);
         let read = move |tx: &mut store::Tx<'_>| -> Result<Answers, AskError> {
+            let refused = refused.as_ref().map(|own| ask_clicks(tx, &catalog, own, now)).transpose()?;
             let mut one = |own: &Ask| ask(tx, &catalog, own, now).map(Report::without_revenue);
             Ok(Answers {
                 report: one(&question)?,
                 before: before.as_ref().map(&mut one).transpose()?,
-                refused: refused.as_ref().map(&mut one).transpose()?,
+                refused,
             })
         };
         site.app.db.read(read).await

@@ -1,7 +1,7 @@
 //! `pitlane audit`: counts everything again from the raw rows, and compares.
 
 use domain::report::{self as rule, QUARTER_MS};
-use domain::time::Timestamp;
+use domain::time::{DAY_MS, Timestamp};
 use indicatif::ProgressBar;
 use serde_json::json;
 use store::report::{self, Difference, Extent};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::cli::{Place, say};
 use crate::config::Effective;
 use crate::failure::Failure;
-use crate::report::catch_up;
+use crate::report::{catch_up, count};
 use crate::terminal::line;
 use crate::{clock, session, wire};
 
@@ -61,7 +61,7 @@ impl Command {
         }
         let error =
             format!("{} differences between what is stored and the raw rows", found.differences.len());
-        let counts = found.differences.iter().any(|one| matches!(one.of, "clicks" | "conversions"));
+        let counts = found.differences.iter().any(|one| matches!(one.of, "clicks" | "conversions" | "sums"));
         let failure = Failure::new(error);
         Err(if counts { failure.next("count the range anew: `pitlane audit --rebuild`") } else { failure })
     }
@@ -114,20 +114,25 @@ async fn rebuild(db: &Db, found: &mut Found) -> Result<(), Error> {
     while let Some(start) = next(db, at, found.until).await? {
         if report::recount_quarter(db, start).await? {
             found.rebuilt += 1;
-            catch_up(db, start).await?;
+            count(db, start).await?;
         }
         at = start.plus_ms(QUARTER_MS);
         bar.set_position(done(found, at));
     }
     bar.finish_and_clear();
-    Ok(())
+    catch_up(db, clock::ambient().now()).await.map(drop)
 }
 
 async fn compare(db: &Db, found: &mut Found) -> Result<(), Error> {
     let bar = bar(found, "Comparing");
     let mut at = found.from;
+    let mut day = None;
     while let Some(start) = next(db, at, found.until).await? {
         found.differences.extend(db.read(move |tx| report::audit_quarter(tx, start)).await?);
+        let own = Some(start.ms().div_euclid(DAY_MS));
+        if std::mem::replace(&mut day, own) != own {
+            found.differences.extend(db.read(move |tx| report::audit_sums(tx, start)).await?);
+        }
         found.quarters += 1;
         at = start.plus_ms(QUARTER_MS);
         bar.set_position(done(found, at));

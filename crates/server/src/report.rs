@@ -153,8 +153,19 @@ fn partner(catalog: &Catalog, network: &Network, slug: &str) -> Result<PartnerId
     })
 }
 
-/// Counts what waits, as a running server does by itself. `true` when something is left.
+/// Counts what waits and sums it up, as a running server does by itself. `true` when something is left to be counted.
 pub(crate) async fn catch_up(db: &Db, now: Timestamp) -> Result<bool, store::Error> {
+    let behind = count(db, now).await?;
+    for _ in 0..MOST_STEPS {
+        if !store::report::sum(db, now).await? {
+            break;
+        }
+    }
+    Ok(behind)
+}
+
+/// Counts what waits. `true` when something is left.
+pub(crate) async fn count(db: &Db, now: Timestamp) -> Result<bool, store::Error> {
     for _ in 0..MOST_STEPS {
         if !store::report::count(db, now).await?.behind {
             return Ok(false);

@@ -12,7 +12,7 @@ use self::key::Which;
 use crate::live::Texts;
 use crate::{Append, Column, Db, Error, Row, Statement, Ticket, Tx, Value, report};
 
-pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &NEWEST];
+pub(crate) const ALL: &[&Statement] = &[&FIND, &LOCK, &NEWEST, &NEWEST_OF_LINK];
 
 /// The click log, as [`Db::open`] takes it.
 pub static LOG: Append = Append::new(
@@ -57,6 +57,18 @@ static NEWEST: Statement = Statement::new(
         "select ",
         columns!(),
         " from click k where k.click_id >= ?1 and k.click_id < ?2 order by k.click_id desc limit ?3"
+    ),
+);
+
+/// What a click carries is read of the link's own ones alone.
+static NEWEST_OF_LINK: Statement = Statement::new(
+    "click.newest_of_link",
+    concat!(
+        "select ",
+        columns!(),
+        " from (select click_id, link_id from click where click_id < ?1 order by click_id desc limit ?2) w
+     join click k on k.click_id = w.click_id
+     where w.link_id = ?3 order by k.click_id desc limit ?4"
     ),
 );
 
@@ -112,6 +124,20 @@ pub(crate) fn newest(
     let before = before.map_or(Uuid::max(), ClickId::uuid);
     let from = ClickId::first_of(from).uuid();
     tx.query(&NEWEST, &[from.into(), before.into(), limit.into()])?.iter().map(read).collect()
+}
+
+/// The newest clicks of one link before one of them, newest first, at most `limit`, out of the `among` newest of all.
+pub(crate) fn newest_of_link(
+    tx: &mut Tx<'_>,
+    link: LinkId,
+    before: Option<ClickId>,
+    among: i64,
+    limit: usize,
+) -> Result<Vec<Click>, Error> {
+    let before = before.map_or(Uuid::max(), ClickId::uuid);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let params = [before.into(), among.into(), link.uuid().into(), limit.into()];
+    tx.query(&NEWEST_OF_LINK, &params)?.iter().map(read).collect()
 }
 
 fn row(texts: &Texts, click: &Click) -> Vec<Value> {

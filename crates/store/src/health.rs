@@ -1,19 +1,22 @@
 //! The health of a link: what its clicks were judged, by quarters of an hour from the counts, and what its newest
 //! clicks carry, exactly, from the clicks themselves.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use domain::click::Verdict;
 use domain::health::{Health, Judged, Newest, Quarter};
-use domain::id::{ClickId, LinkId};
+use domain::id::{ClickId, LinkId, NetworkId};
 use domain::report::{Clicks, QUARTER_MS};
 use domain::sketch::{Seen, member_hash};
-use domain::time::{SECOND_MS, Timestamp};
+use domain::time::{DAY_MS, SECOND_MS, Timestamp};
 use uuid::Uuid;
 
+use crate::report::figures::{AT_ONCE, Plan, figures, ids, lists};
 use crate::{Error, Row, Statement, Tx, Value};
 
-pub(crate) const ALL: &[&Statement] = &[&COUNTS, &NEWEST, &OF_VERDICT, &FIRST, &OF_LINKS, &MEMBERS];
+pub(crate) const ALL: &[&Statement] =
+    &[&COUNTS, &NEWEST, &OF_VERDICT, &FIRST, &LINK_SUMS, &LINK_COUNTS, &BOUNDS, &MEMBERS];
 
 static COUNTS: Statement = Statement::new(
     "health.counts",
@@ -45,16 +48,36 @@ static FIRST: Statement = Statement::new(
      order by click_id limit 1",
 );
 
-/// Ten links at once: a partner has many, and most of them have no row here.
-static OF_LINKS: Statement = Statement::new(
-    "health.of_links",
-    "select link_id, verdict, min(start_ms) as first_ms, max(start_ms) as last_ms,
-         cast(sum(hits) as bigint) as hits, cast(sum(counted) as bigint) as counted,
-         cast(sum(unique_clicks) as bigint) as unique_clicks, cast(sum(sent_on) as bigint) as sent_on,
-         cast(sum(bots) as bigint) as bots, cast(sum(prefetches) as bigint) as prefetches
-     from click_count
-     where link_id in (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) and start_ms >= ?11 and start_ms < ?12
-     group by link_id, verdict order by link_id, verdict",
+/// A partner has many links, and most of them have few rows here.
+static LINK_SUMS: Statement = Statement::new(
+    "health.link_sums",
+    concat!(
+        "select subject_id as link_id, verdict, min(start_ms) as first_ms, max(start_ms) as last_ms, ",
+        figures!(),
+        " from click_sum
+     where subject_id in ",
+        ids!(),
+        " and span_ms = ?33 and by_visitor = 0 and start_ms >= ?34 and start_ms < ?35
+     group by subject_id, verdict"
+    ),
+);
+
+static LINK_COUNTS: Statement = Statement::new(
+    "health.link_counts",
+    concat!(
+        "select link_id, verdict, min(start_ms) as first_ms, max(start_ms) as last_ms, ",
+        figures!(),
+        " from click_count where link_id in ",
+        ids!(),
+        " and start_ms >= ?33 and start_ms < ?34
+     group by link_id, verdict"
+    ),
+);
+
+static BOUNDS: Statement = Statement::new(
+    "health.bounds",
+    "select min(start_ms) as first_ms, max(start_ms) as last_ms
+     from click_count where link_id = ?1 and verdict = ?2 and start_ms >= ?3 and start_ms < ?4",
 );
 
 static MEMBERS: Statement = Statement::new(
@@ -73,8 +96,6 @@ const NEWEST_QUARTERS: usize = 500;
 const TOP: usize = 5;
 /// Clicks that are named of each verdict.
 const EXAMPLES: i64 = 3;
-/// Links that are looked at in one statement.
-const AT_ONCE: usize = 10;
 /// Clicks of one second among which a member id is looked for.
 const IN_A_SECOND: i64 = 2_000;
 
@@ -92,25 +113,36 @@ pub fn of_link(tx: &mut Tx<'_>, link: LinkId, from: Timestamp, until: Timestamp)
     Ok(Health { verdicts, quarters, newest })
 }
 
-/// The health of several links at the speed of a page: verdicts by whole quarters of an hour, without examples, and the
-/// newest clicks as the links' sketches remember them.
+/// The health of several links of a network at the speed of a page: the newest clicks as the links' sketches remember
+/// them, verdicts without examples, and the first and last of them by days or hours, which [`sharpen`] makes quarters.
 pub fn of_links(
     tx: &mut Tx<'_>,
+    network: NetworkId,
     links: &[(LinkId, Vec<Seen>)],
     from: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<(LinkId, Health)>, Error> {
+    let plan = Plan::of_links(tx, network, from, until)?;
     let mut all = Vec::with_capacity(links.len());
     for some in links.chunks(AT_ONCE) {
-        let mut params: Vec<Value> = some.iter().map(|(link, _)| link.uuid().into()).collect();
-        params.resize(AT_ONCE, Uuid::nil().into());
-        params.extend([from.ms().into(), until.ms().into()]);
-        let mut judged: HashMap<LinkId, Vec<Judged>> = HashMap::new();
-        for row in tx.query(&OF_LINKS, &params)? {
-            judged.entry(LinkId(row.uuid("link_id")?)).or_default().push(in_quarters(&row)?);
+        let mut judged: HashMap<LinkId, BTreeMap<Verdict, Judged>> = HashMap::new();
+        for list in lists(some.iter().map(|(link, _)| link.uuid())) {
+            let mut rows = Vec::new();
+            for (piece, span) in &plan.summed {
+                let more: [Value; 3] = [span.ms().into(), piece.from.ms().into(), piece.until.ms().into()];
+                rows.extend(tx.query(&LINK_SUMS, &[&list[..], &more].concat())?);
+            }
+            for piece in &plan.counted {
+                let more: [Value; 2] = [piece.from.ms().into(), piece.until.ms().into()];
+                rows.extend(tx.query(&LINK_COUNTS, &[&list[..], &more].concat())?);
+            }
+            for row in &rows {
+                let own = judged.entry(LinkId(row.uuid("link_id")?)).or_default();
+                add(own, whole(row)?);
+            }
         }
         for (link, seen) in some {
-            let verdicts = judged.remove(link).unwrap_or_default();
+            let verdicts = judged.remove(link).unwrap_or_default().into_values().collect();
             let newest = Newest::of(seen, |one| member(tx, *link, one))?;
             all.push((*link, Health { verdicts, quarters: Vec::new(), newest }));
         }
@@ -118,7 +150,36 @@ pub fn of_links(
     Ok(all)
 }
 
-fn in_quarters(row: &Row) -> Result<Judged, Error> {
+/// Tells the first and the last click of each verdict by quarters of an hour, where [`of_links`] told it by days.
+pub fn sharpen(tx: &mut Tx<'_>, link: LinkId, health: &mut Health) -> Result<(), Error> {
+    for judged in &mut health.verdicts {
+        let mut bound = |name, from: Timestamp| -> Result<Timestamp, Error> {
+            let until = from.plus_ms(DAY_MS);
+            let params: [Value; 4] =
+                [link.uuid().into(), judged.verdict.number().into(), from.ms().into(), until.ms().into()];
+            let found = tx.query_one(&BOUNDS, &params)?.map(|row| row.opt_int(name)).transpose()?;
+            Ok(found.flatten().map_or(from, Timestamp::from_ms))
+        };
+        (judged.first, judged.last) = (bound("first_ms", judged.first)?, bound("last_ms", judged.last)?);
+    }
+    Ok(())
+}
+
+fn add(all: &mut BTreeMap<Verdict, Judged>, more: Judged) {
+    match all.entry(more.verdict) {
+        Entry::Vacant(none) => {
+            none.insert(more);
+        }
+        Entry::Occupied(mut known) => {
+            let known = known.get_mut();
+            known.clicks.add(&more.clicks);
+            known.first = known.first.min(more.first);
+            known.last = known.last.max(more.last);
+        }
+    }
+}
+
+fn whole(row: &Row) -> Result<Judged, Error> {
     Ok(Judged {
         verdict: verdict(row)?,
         clicks: crate::report::clicks(row)?,

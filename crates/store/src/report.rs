@@ -20,15 +20,20 @@
 //! in the same way (`conversion_change.counted`), and adds its status and takes the one before it away. Sums do not
 //! depend on the order of their terms, so neither does this one.
 //!
+//! Counts are many: there are about as many as clicks where clicks are few. [`sum`] adds them up over hours and days.
+//!
 //! The counts do not move in the conversion's own transaction, as caps must: on PostgreSQL all conversions of a link
 //! would then wait for each other's commit.
 
 mod ask;
 mod audit;
+mod audit_sum;
 mod count;
-mod partner;
+mod cover;
+pub(crate) mod figures;
 mod recount;
 mod scan;
+mod sum;
 
 use std::collections::BTreeMap;
 
@@ -39,20 +44,22 @@ use uuid::{Builder, Uuid};
 
 use crate::{Error, Row, Tx};
 
-pub use self::ask::{AskError, ask};
+pub use self::ask::{AskError, ask, ask_clicks};
 pub use self::audit::{
     Difference, Extent, audit_deliveries, audit_quarter, audit_tallies, extent, next_busy,
 };
+pub use self::audit_sum::audit_sums;
 pub use self::count::{Counted, as_of, count};
-pub use self::partner::quarters;
 pub use self::recount::{recount_quarter, recount_step};
+pub use self::sum::sum;
 
-pub(crate) use self::ask::ALL as ASKED;
 pub(crate) use self::audit::ALL as AUDITED;
+pub(crate) use self::audit_sum::ALL as SUMS_AUDITED;
 pub(crate) use self::count::{ALL as COUNTED, ARRIVED};
-pub(crate) use self::partner::ALL as OF_PARTNER;
+pub(crate) use self::figures::ALL as FIGURES;
 pub(crate) use self::recount::ALL as RECOUNTED;
 pub(crate) use self::scan::ALL as SCANNED;
+pub(crate) use self::sum::ALL as SUMMED;
 
 /// Where a click is counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +121,30 @@ pub(crate) fn clicks(row: &Row) -> Result<Clicks, Error> {
         sent_on: row.int("sent_on")?,
         bots: row.int("bots")?,
         prefetches: row.int("prefetches")?,
+    })
+}
+
+fn click_key(row: &Row, start: Timestamp) -> Result<ClickKey, Error> {
+    Ok(ClickKey {
+        network: NetworkId(row.opt_uuid("network_id")?.unwrap_or(Uuid::nil())),
+        start,
+        link: LinkId(row.uuid("link_id")?),
+        verdict: row.int("verdict")?,
+        country: row.text("country")?,
+        device: row.text("device")?,
+        os: row.text("os")?,
+    })
+}
+
+fn conversion_key(row: &Row, network: NetworkId, start: Timestamp) -> Result<ConversionKey, Error> {
+    Ok(ConversionKey {
+        network,
+        start,
+        link: LinkId(row.uuid("link_id")?),
+        event: EventId(row.uuid("event_id")?),
+        status: row.text("status")?,
+        reason: row.text("reason")?,
+        currency: row.text("currency")?,
     })
 }
 

@@ -24,6 +24,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
     MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
     MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
+    MigrationText { name: "V15__count_sum", sql: include_str!("../migrations/V15__count_sum.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -57,12 +58,13 @@ pub fn statements() -> Vec<&'static Statement> {
         saved_view::ALL,
         session::ALL,
         sketch::ALL,
-        report::ASKED,
         report::AUDITED,
+        report::SUMS_AUDITED,
         report::COUNTED,
         report::RECOUNTED,
         report::SCANNED,
-        report::OF_PARTNER,
+        report::FIGURES,
+        report::SUMMED,
         replay::ALL,
         tally::ALL,
         test_mode::ALL,

@@ -88,10 +88,9 @@ fn room(tx: &mut Tx<'_>, link: &Link, at: Timestamp) -> Result<(Option<Exhausted
 }
 
 fn sketch(tx: &mut Tx<'_>, link: LinkId, before: Option<ClickId>) -> Result<Sketch, Error> {
-    let newest = click::newest(tx, Timestamp::from_ms(0), before, LOOKED_AT)?;
-    let own: Vec<&Click> = newest.iter().filter(|click| click.link == link).take(WINDOW).collect();
+    let newest = click::newest_of_link(tx, link, before, LOOKED_AT, WINDOW)?;
     let mut sketch = Sketch::default();
-    for seen in own.into_iter().rev().filter_map(Click::seen) {
+    for seen in newest.iter().rev().filter_map(Click::seen) {
         sketch.learn(seen);
     }
     Ok(sketch)

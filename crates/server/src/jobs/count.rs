@@ -1,4 +1,4 @@
-//! Brings the counts of reports up to what was recorded.
+//! Brings the counts of reports up to what was recorded, and sums them up.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Report, Error> {
         let began = Instant::now();
         let counted = report::count(&ctx.db, ctx.ambient.now()).await?;
         done.add("rows", counted.rows);
-        if !counted.behind {
+        if !counted.behind && !report::sum(&ctx.db, ctx.ambient.now()).await? {
             return Ok(done);
         }
         if !ctx.rest(began).await {

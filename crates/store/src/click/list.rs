@@ -1,6 +1,6 @@
-//! A partner's clicks, newest first. Clicks have no index by link: it would cost every click its share. The counts say
-//! in which quarters of an hour a link has clicks, and only those are read, so many rows at a time, up to a bound; a
-//! list that came to the bound says where to go on.
+//! A partner's clicks, newest first. Clicks have no index by link: it would cost every click its share. The sums say on
+//! which days there are such clicks, then in which quarters of an hour, and only those are read, so many rows at a
+//! time, up to a bound; a list that came to the bound says where to go on.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,33 +8,50 @@ use std::collections::BTreeMap;
 use domain::click::{Click, Verdict};
 use domain::id::{ClickId, LinkId, NetworkId, PartnerId};
 use domain::report::{QUARTER_MS, quarter};
-use domain::time::Timestamp;
+use domain::time::{DAY_MS, Timestamp};
 use uuid::Uuid;
 
 use super::key::{self, Which};
 use super::{columns, read};
-use crate::{Error, Statement, Tx, Value, report};
+use crate::report::figures::{AT_ONCE as AT_ONCE_LINKS, ids, lists};
+use crate::{Error, Row, Statement, Tx, Value, report};
 
 pub(crate) const ALL: &[&Statement] =
-    &[&QUARTERS_OF_LINK, &QUARTERS, &CLICKS, &LOOKED, &LOWEST, &TESTS, &OWN];
+    &[&STARTS, &WAITING, &QUARTERS, &CLICKS, &LOOKED, &LOWEST, &TESTS, &OWN];
 
-/// `?4` has a bit for each verdict that is asked for.
-static QUARTERS_OF_LINK: Statement = Statement::new(
-    "click_list.quarters_of_link",
-    "select start_ms from click_count
-     where link_id = ?1 and start_ms >= ?2 and start_ms < ?3
-         and ((cast(?4 as bigint) >> cast(verdict as integer)) & 1) = 1
-         and (country = ?5 or ?5 = '') and (device = ?6 or ?6 = '')
-     group by start_ms having sum(hits) > 0 order by start_ms desc limit ?7",
+/// When subjects have clicks, by the sums. `?37` has a bit for each verdict that is asked for.
+static STARTS: Statement = Statement::new(
+    "click_list.starts",
+    concat!(
+        "select start_ms from click_sum
+     where subject_id in ",
+        ids!(),
+        " and span_ms = ?33 and by_visitor = ?34 and start_ms >= ?35 and start_ms < ?36
+         and ((cast(?37 as bigint) >> cast(verdict as integer)) & 1) = 1
+         and (country = ?38 or ?38 = '') and (device = ?39 or ?39 = '')
+     group by start_ms having sum(hits) > 0"
+    ),
 );
 
+/// The quarters that are in no sum.
+static WAITING: Statement = Statement::new(
+    "click_list.waiting",
+    "select start_ms from count_quarter
+     where network_id = ?1 and start_ms >= ?2 and start_ms < ?3 and summed = 0",
+);
+
+/// When links have clicks, by the counts.
 static QUARTERS: Statement = Statement::new(
     "click_list.quarters",
-    "select c.start_ms from click_count c join link l on l.link_id = c.link_id
-     where c.network_id = ?1 and c.start_ms >= ?2 and c.start_ms < ?3
-         and ((cast(?4 as bigint) >> cast(c.verdict as integer)) & 1) = 1
-         and (c.country = ?5 or ?5 = '') and (c.device = ?6 or ?6 = '') and l.partner_id = ?7
-     group by c.start_ms having sum(c.hits) > 0 order by c.start_ms desc limit ?8",
+    concat!(
+        "select start_ms from click_count
+     where link_id in ",
+        ids!(),
+        " and start_ms >= ?33 and start_ms < ?34
+         and ((cast(?35 as bigint) >> cast(verdict as integer)) & 1) = 1
+         and (country = ?36 or ?36 = '') and (device = ?37 or ?37 = '')
+     group by start_ms having sum(hits) > 0"
+    ),
 );
 
 /// Looks at `?3` clicks below `?2`. With zeros for the link: of every link of the partner.
@@ -89,15 +106,12 @@ static OWN: Statement = Statement::new(
     ),
 );
 
-/// So many links are asked for one by one, through their own index.
-const MAX_SINGLE_LINKS: usize = 32;
-/// Quarters that are looked up at once.
-const QUARTERS_AT_ONCE: i64 = 200;
 /// Clicks of the whole network that are looked at in one go, and for one page.
 const AT_ONCE: i64 = 2_000;
 const MAX_LOOKED_AT: i64 = 20_000;
 /// Clicks that are read at once where most will be left out: what is known of the visitor is looked at here.
 const ROOM_TO_CHOOSE: usize = 500;
+const HOUR_MS: i64 = 4 * QUARTER_MS;
 /// What a look costs beside its rows.
 const LOOK: i64 = 50;
 /// Clicks with one id, of all partners, that are looked at: an id is seldom another partner's, too.
@@ -247,6 +261,16 @@ impl Ask {
         (report::first_id(self.from), self.before.map_or(until, |before| until.min(before.uuid())))
     }
 
+    /// Whether the links themselves are asked when they have clicks; of many, their partner is.
+    fn is_of_few_links(&self) -> bool {
+        self.links.len() <= AT_ONCE_LINKS
+    }
+
+    /// Whether it is about certain visitors.
+    fn chooses(&self) -> bool {
+        !self.country.is_empty() || !self.device.is_empty()
+    }
+
     fn mask(&self) -> i64 {
         match self.verdicts.as_slice() {
             [] => i64::MAX,
@@ -303,18 +327,30 @@ impl Walk<'_> {
         }
         let newest =
             self.ask.before.map_or(self.ask.until, |before| quarter(before.at()).plus_ms(QUARTER_MS));
-        let mut until = counted.min(self.ask.until).min(newest);
-        while !self.is_over() {
-            let starts = quarters(tx, self.ask, until)?;
-            for start in &starts {
+        let until = counted.min(self.ask.until).min(newest);
+        for (start, end) in Within(self.ask, DAY_MS).starts(tx, (self.ask.from, until))? {
+            if self.is_over() {
+                break;
+            }
+            self.day(tx, (start, end.min(until)))?;
+        }
+        Ok(())
+    }
+
+    /// Goes down through the quarters of a day that have such clicks.
+    fn day(&mut self, tx: &mut Tx<'_>, day: Stretch) -> Result<(), Error> {
+        let ask = self.ask;
+        let hours = if ask.is_of_few_links() || !ask.chooses() {
+            vec![day]
+        } else {
+            Within(ask, HOUR_MS).starts(tx, day)?
+        };
+        for hour in hours {
+            for (start, end) in Within(ask, QUARTER_MS).starts(tx, (hour.0, hour.1.min(day.1)))? {
                 if self.is_over() {
                     return Ok(());
                 }
-                self.between(tx, *start, start.plus_ms(QUARTER_MS).min(until))?;
-            }
-            match starts.last() {
-                Some(last) if i64::try_from(starts.len()) == Ok(QUARTERS_AT_ONCE) => until = *last,
-                _ => return Ok(()),
+                self.between(tx, start, end.min(day.1))?;
             }
         }
         Ok(())
@@ -339,8 +375,7 @@ impl Walk<'_> {
     /// Looks at so many. Gives how far down it came; none when there are no more.
     fn look(&mut self, tx: &mut Tx<'_>, first: Uuid, until: Uuid) -> Result<Option<Uuid>, Error> {
         let ask = self.ask;
-        let chooses = !ask.country.is_empty() || !ask.device.is_empty();
-        let room = if chooses { ROOM_TO_CHOOSE } else { ask.limit + 1 - self.clicks.len() };
+        let room = if ask.chooses() { ROOM_TO_CHOOSE } else { ask.limit + 1 - self.clicks.len() };
         let rows = self.some(tx, first, until, room)?;
         let lowest = rows.last().filter(|_| rows.len() == room).map(|click| click.id.uuid());
         self.clicks.extend(rows.into_iter().filter(|click| ask.holds(click)));
@@ -384,25 +419,61 @@ impl Walk<'_> {
     }
 }
 
-/// The newest quarters before `until` in which the counts have such clicks, newest first.
-fn quarters(tx: &mut Tx<'_>, ask: &Ask, until: Timestamp) -> Result<Vec<Timestamp>, Error> {
-    let times: [Value; 2] = [quarter(ask.from).ms().into(), until.ms().into()];
-    let filters: [Value; 3] = [ask.mask().into(), ask.country.as_str().into(), ask.device.as_str().into()];
-    let mut rows = Vec::new();
-    if ask.links.len() <= MAX_SINGLE_LINKS {
-        for link in &ask.links {
-            let own = [&[link.uuid().into()], &times[..], &filters[..], &[QUARTERS_AT_ONCE.into()]].concat();
-            rows.extend(tx.query(&QUARTERS_OF_LINK, &own)?);
-        }
-    } else {
-        let (network, partner) = (ask.network.uuid().into(), ask.partner.uuid().into());
-        let all = [&[network], &times[..], &filters[..], &[partner, QUARTERS_AT_ONCE.into()]].concat();
-        rows = tx.query(&QUARTERS, &all)?;
+/// From a moment until before another.
+type Stretch = (Timestamp, Timestamp);
+
+/// Days, hours or quarters of an hour, so many milliseconds long, in which there may be such clicks.
+struct Within<'a>(&'a Ask, i64);
+
+impl Within<'_> {
+    /// Those in a stretch of time, the newest first: what the sums have, and what is in no sum yet.
+    fn starts(&self, tx: &mut Tx<'_>, (from, until): Stretch) -> Result<Vec<Stretch>, Error> {
+        let Self(ask, span_ms) = self;
+        let floor = |ms: i64| ms.div_euclid(*span_ms) * span_ms;
+        let range: [Value; 2] = [floor(from.ms()).into(), until.ms().into()];
+        let mut rows = if ask.is_of_few_links() && *span_ms == QUARTER_MS {
+            self.counted(tx, &range)?
+        } else {
+            let mut rows = self.summed(tx, &range)?;
+            rows.extend(tx.query(&WAITING, &[&[ask.network.uuid().into()], &range[..]].concat())?);
+            rows
+        };
+        let starts = rows.drain(..).map(|row| row.int("start_ms").map(floor));
+        let mut starts = starts.collect::<Result<Vec<_>, _>>()?;
+        starts.sort_unstable_by(|a, b| b.cmp(a));
+        starts.dedup();
+        let stretch = |start: i64| (Timestamp::from_ms(start), Timestamp::from_ms(start + span_ms));
+        Ok(starts.into_iter().map(stretch).collect())
     }
-    let starts = rows.iter().map(|row| row.int("start_ms").map(Timestamp::from_ms));
-    let mut starts = starts.collect::<Result<Vec<_>, _>>()?;
-    starts.sort_unstable_by(|a, b| b.cmp(a));
-    starts.dedup();
-    starts.truncate(usize::try_from(QUARTERS_AT_ONCE).unwrap_or(usize::MAX));
-    Ok(starts)
+
+    /// Links are summed up by verdict alone, and not by quarters; a partner by its visitors as well, by days and hours.
+    fn summed(&self, tx: &mut Tx<'_>, range: &[Value; 2]) -> Result<Vec<Row>, Error> {
+        let Self(ask, span_ms) = self;
+        let by_visitor = ask.chooses() && !ask.is_of_few_links() && *span_ms != QUARTER_MS;
+        let subjects = if ask.is_of_few_links() {
+            ask.links.iter().map(|link| link.uuid()).collect()
+        } else {
+            vec![ask.partner.uuid()]
+        };
+        let only = |text: &str| Value::from(if by_visitor { text } else { "" });
+        let visitor = [only(&ask.country), only(&ask.device)];
+        let mut rows = Vec::new();
+        for list in lists(subjects.into_iter()) {
+            let which: [Value; 2] = [(*span_ms).into(), by_visitor.into()];
+            let params = [&list[..], &which, range, &[ask.mask().into()], &visitor].concat();
+            rows.extend(tx.query(&STARTS, &params)?);
+        }
+        Ok(rows)
+    }
+
+    fn counted(&self, tx: &mut Tx<'_>, range: &[Value; 2]) -> Result<Vec<Row>, Error> {
+        let ask = self.0;
+        let filters: [Value; 3] =
+            [ask.mask().into(), ask.country.as_str().into(), ask.device.as_str().into()];
+        let mut rows = Vec::new();
+        for list in lists(ask.links.iter().map(|link| link.uuid())) {
+            rows.extend(tx.query(&QUARTERS, &[&list[..], range, &filters].concat())?);
+        }
+        Ok(rows)
+    }
 }

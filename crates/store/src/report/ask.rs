@@ -6,52 +6,18 @@ use std::collections::BTreeMap;
 use domain::catalog::Catalog;
 use domain::click::Verdict;
 use domain::conversion::Status;
-use domain::id::{EventId, LinkId};
+use domain::id::{EventId, LinkId, OfferId, PartnerId};
 use domain::link::Link;
 use domain::money::Currency;
 use domain::offer::Results;
 use domain::report::{Ask, Bucket, Clicks, Dimension, Line, Refused, Report, Takings, Value as Shown};
 use domain::time::Timestamp;
+use uuid::Uuid;
 
-use super::{clicks, scan, worth};
-use crate::{Error, Row, Statement, Tx, Value};
-
-pub(crate) const ALL: &[&Statement] = &[&CLICKS, &CLICKS_OF_LINK, &CONVERSIONS];
-
-/// Flags say which columns the groups need.
-static CLICKS: Statement = Statement::new(
-    "ask.clicks",
-    "select case when ?4 = 1 then link_id end as link_id, case when ?5 = 1 then verdict end as verdict,
-         case when ?6 = 1 then country end as country, case when ?7 = 1 then device end as device,
-         case when ?8 = 1 then os end as os, cast(sum(hits) as bigint) as hits,
-         cast(sum(counted) as bigint) as counted, cast(sum(unique_clicks) as bigint) as unique_clicks,
-         cast(sum(sent_on) as bigint) as sent_on, cast(sum(bots) as bigint) as bots,
-         cast(sum(prefetches) as bigint) as prefetches
-     from click_count where network_id = ?1 and start_ms >= ?2 and start_ms < ?3
-     group by 1, 2, 3, 4, 5",
-);
-
-static CLICKS_OF_LINK: Statement = Statement::new(
-    "ask.clicks_of_link",
-    "select link_id, case when ?4 = 1 then verdict end as verdict, case when ?5 = 1 then country end as country,
-         case when ?6 = 1 then device end as device, case when ?7 = 1 then os end as os,
-         cast(sum(hits) as bigint) as hits, cast(sum(counted) as bigint) as counted,
-         cast(sum(unique_clicks) as bigint) as unique_clicks, cast(sum(sent_on) as bigint) as sent_on,
-         cast(sum(bots) as bigint) as bots, cast(sum(prefetches) as bigint) as prefetches
-     from click_count where link_id = ?1 and start_ms >= ?2 and start_ms < ?3
-     group by 1, 2, 3, 4, 5",
-);
-
-static CONVERSIONS: Statement = Statement::new(
-    "ask.conversions",
-    "select link_id, event_id, status, currency, cast(sum(conversions) as bigint) as conversions,
-         cast(sum(revenue_micros) as bigint) as revenue_micros, cast(sum(payout_micros) as bigint) as payout_micros
-     from conversion_count where network_id = ?1 and start_ms >= ?2 and start_ms < ?3
-     group by link_id, event_id, status, currency having sum(conversions) <> 0",
-);
-
-/// So many links are asked for one by one, through their own index.
-const MAX_SINGLE_LINKS: usize = 32;
+use super::figures::{self, Source, Wanted};
+use super::scan;
+use super::sum::Of;
+use crate::{Error, Tx};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -74,10 +40,15 @@ pub enum AskError {
     },
 }
 
+/// What a link has, in the order of [`Sheet::source`].
+const OF_LINK: [Dimension; 3] = [Dimension::Offer, Dimension::Partner, Dimension::Link];
+
 /// What a click or a conversion can be grouped by.
 #[derive(Debug, Default)]
 pub(super) struct Subject {
     pub(super) link: Option<LinkId>,
+    pub(super) offer: Option<OfferId>,
+    pub(super) partner: Option<PartnerId>,
     pub(super) event: Option<EventId>,
     pub(super) status: Option<Status>,
     pub(super) verdict: Option<Verdict>,
@@ -89,6 +60,21 @@ pub(super) struct Subject {
 
 /// Answers a question from one state of the record. `now` is the time before the transaction began.
 pub fn ask(tx: &mut Tx<'_>, catalog: &Catalog, ask: &Ask, now: Timestamp) -> Result<Report, AskError> {
+    answer(tx, catalog, ask, now, true)
+}
+
+/// The same without conversions: where only clicks are shown, none need be looked at.
+pub fn ask_clicks(tx: &mut Tx<'_>, catalog: &Catalog, ask: &Ask, now: Timestamp) -> Result<Report, AskError> {
+    answer(tx, catalog, ask, now, false)
+}
+
+fn answer(
+    tx: &mut Tx<'_>,
+    catalog: &Catalog,
+    ask: &Ask,
+    now: Timestamp,
+    with_conversions: bool,
+) -> Result<Report, AskError> {
     let as_of = super::as_of(tx, now)?;
     let mut sheet = Sheet { ask, catalog, buckets: ask.buckets()?, lines: BTreeMap::new() };
     if ask.counts_clicks() {
@@ -98,12 +84,12 @@ pub fn ask(tx: &mut Tx<'_>, catalog: &Catalog, ask: &Ask, now: Timestamp) -> Res
             sheet.count_clicks(tx)?;
         }
     }
-    if ask.dimensions().any(Dimension::is_of_click) {
-        scan::conversions(tx, ask, |subject, at, currency, takings| {
+    match (with_conversions, ask.dimensions().any(Dimension::is_of_click)) {
+        (false, _) => {}
+        (true, true) => scan::conversions(tx, ask, |subject, at, currency, takings| {
             sheet.conversion(subject, at, currency, takings)
-        })?;
-    } else {
-        sheet.count_conversions(tx)?;
+        })?,
+        (true, false) => sheet.count_conversions(tx)?,
     }
     if ask.by().is_empty() {
         sheet.lines.entry(Vec::new()).or_default();
@@ -121,56 +107,64 @@ struct Sheet<'a> {
 
 impl Sheet<'_> {
     fn count_clicks(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let needs = |dimension| i64::from(self.ask.dimensions().any(|asked| asked == dimension));
-        let flags = [Dimension::Verdict, Dimension::Country, Dimension::Device, Dimension::Os]
-            .map(needs)
-            .map(Value::from);
-        let own = self.own_links();
-        for bucket in self.buckets.clone() {
-            let times = [bucket.from.ms().into(), bucket.until.ms().into()];
-            let rows = match &own {
-                Some(links) if links.len() <= MAX_SINGLE_LINKS => {
-                    let mut rows = Vec::new();
-                    for link in links {
-                        let params = [&[link.uuid().into()], &times[..], &flags[..]].concat();
-                        rows.extend(tx.query(&CLICKS_OF_LINK, &params)?);
-                    }
-                    rows
-                }
-                own => {
-                    let by_link =
-                        needs(Dimension::Link) + needs(Dimension::Offer) + needs(Dimension::Partner);
-                    let link = i64::from(own.is_some() || by_link > 0).into();
-                    let network = self.ask.network().uuid().into();
-                    let params = [&[network], &times[..], &[link], &flags[..]].concat();
-                    tx.query(&CLICKS, &params)?
-                }
-            };
-            for row in &rows {
-                self.click(&counted(row)?, bucket.from, &clicks(row)?);
-            }
-        }
-        Ok(())
+        let buckets = self.buckets.clone();
+        let wanted = self.wanted(&buckets);
+        figures::clicks(tx, &wanted, |subject, at, clicks| self.click(subject, at, clicks))
     }
 
     fn count_conversions(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        for bucket in self.buckets.clone() {
-            let params: [Value; 3] =
-                [self.ask.network().uuid().into(), bucket.from.ms().into(), bucket.until.ms().into()];
-            for row in tx.query(&CONVERSIONS, &params)? {
-                let (worth, status) = (worth(&row)?, row.code("status")?);
-                let takings =
-                    Takings::of(status, worth.conversions, worth.revenue_micros, worth.payout_micros);
-                let subject = Subject {
-                    link: row.opt_uuid("link_id")?.map(LinkId),
-                    event: row.opt_uuid("event_id")?.map(EventId),
-                    status: Some(status),
-                    ..Subject::default()
-                };
-                self.conversion(&subject, bucket.from, &row.text("currency")?, &takings)?;
-            }
+        let buckets = self.buckets.clone();
+        let wanted = self.wanted(&buckets);
+        figures::conversions(tx, &wanted, |subject, at, currency, takings| {
+            self.conversion(subject, at, currency, takings)
+        })
+    }
+
+    fn asks(&self, dimension: Dimension) -> bool {
+        self.ask.dimensions().any(|asked| asked == dimension)
+    }
+
+    fn wanted<'b>(&self, parts: &'b [Bucket]) -> Wanted<'b> {
+        let of_click = [Dimension::Verdict, Dimension::Country, Dimension::Device, Dimension::Os];
+        Wanted {
+            network: self.ask.network(),
+            partner: self.ask.partner(),
+            parts,
+            source: self.source(),
+            links: self.own_links(),
+            by_link: OF_LINK.into_iter().any(|dimension| self.asks(dimension)),
+            by_event: self.asks(Dimension::Event),
+            facts: of_click.map(|dimension| self.asks(dimension)),
         }
-        Ok(())
+    }
+
+    /// Where there are sums of what is asked for: those of the fewest subjects that tell it apart.
+    fn source(&self) -> Option<Source> {
+        let by_visitor =
+            [Dimension::Country, Dimension::Device, Dimension::Os].into_iter().any(|own| self.asks(own));
+        let by = OF_LINK.map(|dimension| self.asks(dimension));
+        let (catalog, ask) = (self.catalog, self.ask);
+        let (of, subjects): (Of, Vec<Uuid>) = match (by, ask.partner()) {
+            _ if self.asks(Dimension::Event) => return None,
+            ([false, false, false], Some(partner)) => (Of::Partner, vec![partner.uuid()]),
+            ([false, false, false], None) => (Of::Network, vec![ask.network().uuid()]),
+            ([false, true, false], None) => {
+                let own = catalog.partners.values().filter(|own| own.network == ask.network());
+                let own = own.filter(|own| ask.passes(Dimension::Partner, &own.slug));
+                (Of::Partner, own.map(|own| own.id.uuid()).collect())
+            }
+            _ if by_visitor => return None,
+            ([true, false, false], None) => {
+                let own = catalog.offers.values().filter(|own| own.network.id == ask.network());
+                let own = own.filter(|own| ask.passes(Dimension::Offer, &own.slug));
+                (Of::Offer, own.map(|own| own.id.uuid()).collect())
+            }
+            _ => {
+                let own = catalog.links.values().filter(|link| self.is_asked(link));
+                (Of::Link, own.map(|link| link.id.uuid()).collect())
+            }
+        };
+        Some(Source { of, subjects, by_visitor })
     }
 
     fn click(&mut self, subject: &Subject, at: Timestamp, clicks: &Clicks) {
@@ -195,8 +189,7 @@ impl Sheet<'_> {
 
     /// Whether only some links are asked about.
     fn is_of_some_links(&self) -> bool {
-        let of_link = [Dimension::Offer, Dimension::Partner, Dimension::Link];
-        self.ask.partner().is_some() || of_link.into_iter().any(|dimension| self.ask.has_filter(dimension))
+        self.ask.partner().is_some() || OF_LINK.into_iter().any(|dimension| self.ask.has_filter(dimension))
     }
 
     /// The links that are asked about; none when all are.
@@ -225,7 +218,7 @@ impl Sheet<'_> {
             (None, Some(_)) if self.is_of_some_links() => return None,
             _ => {}
         }
-        let shown = |dimension| shown(dimension, subject, link.map(AsRef::as_ref));
+        let shown = |dimension| self.shown(dimension, subject, link.map(AsRef::as_ref));
         let filtered = [Dimension::Event, Dimension::Status, Dimension::Verdict, Dimension::Country];
         let filtered = filtered.into_iter().chain([Dimension::Device, Dimension::Os]);
         let subs = Dimension::ALL.iter().copied().filter(|dimension| dimension.sub().is_some());
@@ -246,37 +239,36 @@ impl Sheet<'_> {
         let key: Vec<Shown> = key.collect();
         Some(self.lines.entry(key).or_default())
     }
-}
 
-fn counted(row: &Row) -> Result<Subject, Error> {
-    Ok(Subject {
-        link: row.opt_uuid("link_id")?.map(LinkId),
-        verdict: row.opt_int("verdict")?.and_then(Verdict::from_number),
-        country: row.opt_text("country")?.unwrap_or_default(),
-        device: row.opt_text("device")?.unwrap_or_default(),
-        os: row.opt_text("os")?.unwrap_or_default(),
-        ..Subject::default()
-    })
+    /// A value as reports show it and filters name it; empty when there is none.
+    fn shown(&self, dimension: Dimension, subject: &Subject, link: Option<&Link>) -> String {
+        match dimension {
+            Dimension::Offer => {
+                let of = subject.offer.and_then(|id| self.catalog.offers.get(&id));
+                link.map(|link| &link.offer).or(of).map_or_else(String::new, |offer| offer.slug.clone())
+            }
+            Dimension::Partner => {
+                let of = subject.partner.and_then(|id| self.catalog.partners.get(&id));
+                link.map(|link| &link.partner).or(of).map_or_else(String::new, |partner| partner.slug.clone())
+            }
+            Dimension::Link => link.map_or_else(String::new, link_name),
+            Dimension::Event => {
+                subject.event.zip(link).map_or_else(String::new, |(id, link)| event(link, id))
+            }
+            Dimension::Status => subject.status.map_or_else(String::new, |status| status.code().to_owned()),
+            Dimension::Verdict => {
+                subject.verdict.map_or_else(String::new, |verdict| verdict.code().to_owned())
+            }
+            Dimension::Country => subject.country.clone(),
+            Dimension::Device => subject.device.clone(),
+            Dimension::Os => subject.os.clone(),
+            sub => subject.subs.get(&sub).cloned().unwrap_or_default(),
+        }
+    }
 }
 
 fn link_name(link: &Link) -> String {
     format!("{}/{}", link.offer.slug, link.partner.slug)
-}
-
-/// A value as reports show it and filters name it; empty when there is none.
-fn shown(dimension: Dimension, subject: &Subject, link: Option<&Link>) -> String {
-    match dimension {
-        Dimension::Offer => link.map_or_else(String::new, |link| link.offer.slug.clone()),
-        Dimension::Partner => link.map_or_else(String::new, |link| link.partner.slug.clone()),
-        Dimension::Link => link.map_or_else(String::new, link_name),
-        Dimension::Event => subject.event.zip(link).map_or_else(String::new, |(id, link)| event(link, id)),
-        Dimension::Status => subject.status.map_or_else(String::new, |status| status.code().to_owned()),
-        Dimension::Verdict => subject.verdict.map_or_else(String::new, |verdict| verdict.code().to_owned()),
-        Dimension::Country => subject.country.clone(),
-        Dimension::Device => subject.device.clone(),
-        Dimension::Os => subject.os.clone(),
-        sub => subject.subs.get(&sub).cloned().unwrap_or_default(),
-    }
 }
 
 fn event(link: &Link, id: EventId) -> String {

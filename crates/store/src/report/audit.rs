@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use domain::id::{ClickId, EventId, LinkId, NetworkId};
+use domain::id::{ClickId, LinkId, NetworkId};
 use domain::period::Period;
 use domain::report::{Clicks, QUARTER_MS, quarter};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
 use super::count::{moves, of_clicks};
-use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, clicks, first_id, ids, pages, worth};
+use super::{
+    ClickCounts, ClickKey, ConversionCounts, ConversionKey, click_key, clicks, conversion_key, first_id, ids,
+    pages, worth,
+};
 use crate::{Error, Row, Statement, Tx, Value, click, retention};
 
 pub(crate) const ALL: &[&Statement] = &[
@@ -154,7 +157,7 @@ static DELIVERIES: Statement = Statement::new(
 /// Something that is stored otherwise than the raw rows say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Of what: `clicks`, `conversions`, `tally`, `history`, `place`, `delivery`.
+    /// Of what: `clicks`, `conversions`, `sums`, `tally`, `history`, `place`, `delivery`.
     pub of: &'static str,
     /// Which one, by its ids.
     pub which: String,
@@ -314,18 +317,6 @@ fn counted_conversions(
     rows.iter().map(|row| Ok((conversion_key(row, network, start)?, worth(row)?))).collect()
 }
 
-fn click_key(row: &Row, start: Timestamp) -> Result<ClickKey, Error> {
-    Ok(ClickKey {
-        network: NetworkId(row.opt_uuid("network_id")?.unwrap_or(Uuid::nil())),
-        start,
-        link: LinkId(row.uuid("link_id")?),
-        verdict: row.int("verdict")?,
-        country: row.text("country")?,
-        device: row.text("device")?,
-        os: row.text("os")?,
-    })
-}
-
 fn raw_key(row: &Row, start: Timestamp) -> Result<ClickKey, Error> {
     let facts = click::own_facts(row)?;
     Ok(ClickKey {
@@ -339,21 +330,13 @@ fn raw_key(row: &Row, start: Timestamp) -> Result<ClickKey, Error> {
     })
 }
 
-fn conversion_key(row: &Row, network: NetworkId, start: Timestamp) -> Result<ConversionKey, Error> {
-    Ok(ConversionKey {
-        network,
-        start,
-        link: LinkId(row.uuid("link_id")?),
-        event: EventId(row.uuid("event_id")?),
-        status: row.text("status")?,
-        reason: row.text("reason")?,
-        currency: row.text("currency")?,
-    })
-}
-
 /// What is on one side only, or other on the other. Nothing and no row are the same.
-fn compare<K, V>(out: &mut Vec<Difference>, of: &'static str, stored: &BTreeMap<K, V>, raw: &BTreeMap<K, V>)
-where
+pub(super) fn compare<K, V>(
+    out: &mut Vec<Difference>,
+    of: &'static str,
+    stored: &BTreeMap<K, V>,
+    raw: &BTreeMap<K, V>,
+) where
     K: Ord + Told,
     V: Copy + Default + PartialEq + std::fmt::Debug,
 {
@@ -369,7 +352,7 @@ where
 }
 
 /// A key in words.
-trait Told {
+pub(super) trait Told {
     fn told(&self) -> String;
 }
 

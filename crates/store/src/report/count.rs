@@ -1,6 +1,6 @@
 //! The counting: a bounded number of clicks and lines of history at a time, exactly once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use domain::click::{Marks, Verdict};
@@ -9,6 +9,7 @@ use domain::report::{Clicks, quarter};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
+use super::sum::{self, Owner, Sums};
 use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, Worth, ids};
 use crate::click::key::Noted;
 use crate::error::Mistake;
@@ -20,7 +21,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &TAKE,
     &CLICKS,
     &BETWEEN,
-    &NETWORK,
+    &OWNER,
     &CHANGES,
     &MARK,
     &ADD_CLICKS,
@@ -63,8 +64,10 @@ static BETWEEN: Statement = Statement::new(
 /// Twice [`AT_ONCE`]: beyond that, asking for each by its key is cheaper.
 const BETWEEN_AT_ONCE: i64 = 128;
 
-static NETWORK: Statement =
-    Statement::new("report.network_of_link", "select network_id from link where link_id = ?1");
+static OWNER: Statement = Statement::new(
+    "report.owner_of_link",
+    "select network_id, partner_id, offer_id from link where link_id = ?1",
+);
 
 static CHANGES: Statement = Statement::new(
     "report.changes",
@@ -183,6 +186,7 @@ struct Step {
     clicks: ClickCounts,
     noted: Noted,
     conversions: ConversionCounts,
+    owners: HashMap<LinkId, Option<Owner>>,
     rows: u64,
     full: bool,
 }
@@ -209,8 +213,8 @@ impl Step {
         let changes = tx.query(&CHANGES, &[CHANGES_A_STEP.into()])?;
         step.full |= lines.len() == usize(LINES_A_STEP) || changes.len() == usize(CHANGES_A_STEP);
         step.rows = (clicks.len() + changes.len()) as u64;
-        let (counts, noted) = (&mut step.clicks, &mut step.noted);
-        Reader::default().each(tx, clicks, |row, network| {
+        let (counts, noted, mut reader) = (&mut step.clicks, &mut step.noted, Reader::default());
+        reader.each(tx, clicks, |row, network| {
             note(row, noted)?;
             if let Some((key, figures)) = counted(row, network)? {
                 counts.entry(key).or_default().add(&figures);
@@ -220,9 +224,11 @@ impl Step {
         for change in &changes {
             step.changes.push((change.uuid("conversion_id")?, change.int("version")?));
             for (key, worth, sign) in moves(change)? {
+                reader.owner(tx, key.link)?;
                 step.conversions.entry(key).or_default().add(worth, sign);
             }
         }
+        step.owners = reader.owners;
         Ok(step)
     }
 
@@ -242,7 +248,32 @@ impl Step {
         }
         self.noted.write(tx)?;
         self.clicks.iter().try_for_each(|(key, counts)| add_clicks(tx, key, counts))?;
-        self.conversions.iter().try_for_each(|(key, worth)| add_conversions(tx, key, worth))
+        self.conversions.iter().try_for_each(|(key, worth)| add_conversions(tx, key, worth))?;
+        self.late(tx)?.write(tx)
+    }
+
+    /// What changes in quarters that are summed up: it is added to the sums as well.
+    fn late(&self, tx: &mut Tx<'_>) -> Result<Sums, Error> {
+        let clicks = self.clicks.keys().map(|key| (key.network, key.start));
+        let conversions = self.conversions.keys().map(|key| (key.network, key.start));
+        let mut summed = BTreeSet::new();
+        // Nobody can ask about clicks of a link that is not stored.
+        for (network, start) in clicks.chain(conversions).collect::<BTreeSet<_>>() {
+            if !network.uuid().is_nil() && sum::touch(tx, network, start)? {
+                summed.insert((network, start));
+            }
+        }
+        let owner = |link| self.owners.get(&link).and_then(Option::as_ref);
+        let mut sums = Sums::default();
+        for (key, counts) in self.clicks.iter().filter(|(key, _)| summed.contains(&(key.network, key.start)))
+        {
+            owner(key.link).into_iter().for_each(|owner| sums.click(owner, key, counts));
+        }
+        let changes = self.conversions.iter();
+        for (key, worth) in changes.filter(|(key, _)| summed.contains(&(key.network, key.start))) {
+            owner(key.link).into_iter().for_each(|owner| sums.conversion(owner, key, *worth));
+        }
+        Ok(sums)
     }
 }
 
@@ -253,7 +284,7 @@ fn usize(limit: i64) -> usize {
 /// Reads clicks for counting, and remembers whose links they are on.
 #[derive(Default)]
 struct Reader {
-    networks: HashMap<LinkId, NetworkId>,
+    owners: HashMap<LinkId, Option<Owner>>,
 }
 
 impl Reader {
@@ -267,22 +298,23 @@ impl Reader {
         clicks.sort_unstable();
         for some in clicks.chunks(AT_ONCE) {
             for row in rows(tx, some)? {
-                let network = self.network(tx, LinkId(row.uuid("link_id")?))?;
-                take(&row, network)?;
+                // A link is never taken away; without it nobody could be told of its clicks.
+                let owner = self.owner(tx, LinkId(row.uuid("link_id")?))?;
+                take(&row, owner.map_or(NetworkId(Uuid::nil()), |owner| owner.network))?;
             }
         }
         Ok(())
     }
 
-    /// A link is never taken away; without it nobody could be told of its clicks.
-    fn network(&mut self, tx: &mut Tx<'_>, link: LinkId) -> Result<NetworkId, Error> {
-        if let Some(known) = self.networks.get(&link) {
+    /// Whose a link is; none when it is not stored.
+    fn owner(&mut self, tx: &mut Tx<'_>, link: LinkId) -> Result<Option<Owner>, Error> {
+        if let Some(known) = self.owners.get(&link) {
             return Ok(*known);
         }
-        let row = tx.query_one(&NETWORK, &[link.uuid().into()])?;
-        let network = row.map_or(Ok(Uuid::nil()), |row| row.uuid("network_id")).map(NetworkId)?;
-        self.networks.insert(link, network);
-        Ok(network)
+        let row = tx.query_one(&OWNER, &[link.uuid().into()])?;
+        let owner = row.map(|row| Owner::read(&row)).transpose()?;
+        self.owners.insert(link, owner);
+        Ok(owner)
     }
 }
 

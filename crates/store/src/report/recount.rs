@@ -1,7 +1,7 @@
-//! Counting a quarter of an hour anew: its counts are dropped, its clicks listed and its conversions' history marked as
-//! if they had just come. While clicks are being listed nothing is counted, so that a click is either in a list or in
-//! the counts, never in both; what comes meanwhile waits in its own list. A process that dies in between leaves the
-//! place where the next one goes on.
+//! Counting a quarter of an hour anew: its counts and the sums of its day are dropped, its clicks listed and its
+//! conversions' history marked as if they had just come. While clicks are being listed nothing is counted, so that a
+//! click is either in a list or in the counts, never in both; what comes meanwhile waits in its own list. A process that
+//! dies in between leaves the place where the next one goes on.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::audit::{clicks_from, networks};
 use super::count::{ARRIVED, lock};
-use super::{first_id, ids};
+use super::{first_id, ids, sum};
 use crate::{Db, Error, Statement, Tx, Value};
 
 pub(crate) const ALL: &[&Statement] =
@@ -65,6 +65,7 @@ pub async fn recount_quarter(db: &Db, start: Timestamp) -> Result<bool, Error> {
         }
         let until = start.plus_ms(QUARTER_MS);
         for network in networks(tx)? {
+            sum::drop_day(tx, network, start)?;
             let network: Value = network.uuid().into();
             tx.execute(&DROP_CLICKS, &[network.clone(), start.ms().into()])?;
             tx.execute(&DROP_CONVERSIONS, &[network.clone(), start.ms().into()])?;

@@ -15,7 +15,7 @@ use crate::{Error, Row, Statement, Tx, Value, click};
 
 pub(crate) const ALL: &[&Statement] = &[&CLICKS, &CONVERSIONS];
 
-/// With zeros for the partner: of every partner.
+/// With zeros for the partner, here and below: of every partner.
 static CLICKS: Statement = Statement::new(
     "scan.clicks",
     "select k.click_id, k.link_id, k.verdict, k.marks, k.facts
@@ -30,7 +30,7 @@ static CONVERSIONS: Statement = Statement::new(
          c.payout_micros, k.verdict, k.facts
      from conversion c left join click k on k.click_id = c.click_id
      where c.network_id = ?1 and c.test = 0 and c.received_ms >= ?2 and c.received_ms < ?3
-         and (c.received_ms > ?4 or c.conversion_id > ?5)
+         and (c.received_ms > ?4 or c.conversion_id > ?5) and (c.partner_id = ?7 or ?7 = ?8)
      order by c.received_ms, c.conversion_id limit ?6",
 );
 
@@ -82,17 +82,20 @@ pub(super) fn conversions(
     mut take: impl FnMut(&Subject, Timestamp, &str, &Takings) -> Result<(), Error>,
 ) -> Result<(), AskError> {
     let (from, until) = ask.range();
+    let partner = ask.partner().map_or(Uuid::nil(), PartnerId::uuid);
     let mut position = (from.ms(), Uuid::nil());
     let mut scanned = 0;
     pages(tx, PAGE, |tx| {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let params: [Value; 6] = [
+        let params: [Value; 8] = [
             ask.network().uuid().into(),
             position.0.into(),
             until.ms().into(),
             position.0.into(),
             position.1.into(),
             limit.into(),
+            partner.into(),
+            Uuid::nil().into(),
         ];
         let rows = tx.query(&CONVERSIONS, &params)?;
         scanned += rows.len();

@@ -5,7 +5,7 @@ use domain::id::{ClickId, LinkId};
 use domain::report::QUARTER_MS;
 use domain::time::Timestamp;
 use store::live::Texts;
-use store::report::{audit_quarter, count, recount_quarter};
+use store::report::{audit_quarter, audit_sums, count, recount_quarter, sum};
 use store::{Db, Options};
 use uuid::{Builder, Uuid};
 
@@ -13,6 +13,8 @@ use crate::world::{World, on_each_engine};
 
 /// 2026-11-22T20:00:00Z.
 const START: Timestamp = Timestamp::from_ms(1_795_377_600_000);
+/// When every quarter is over.
+const LATER: Timestamp = Timestamp::from_ms(1_795_377_600_000 + 86_400_000);
 const QUARTERS: i64 = 3;
 const WRITERS: u64 = 6;
 const BATCHES: u64 = 30;
@@ -35,6 +37,42 @@ fn click(number: u64) -> Click {
         pub_click_id: None,
         pub_member_id: None,
         facts: Facts::default(),
+    }
+}
+
+/// An id as a literal of the engine's SQL.
+fn id(world: &World, number: u32) -> String {
+    if world.is_sqlite() { format!("x'{number:032x}'") } else { format!("'\\x{number:032x}'::bytea") }
+}
+
+/// A network with four of the five links; nobody knows whose the other one is.
+fn declare(world: &World) {
+    let id = |number: u32| id(world, number);
+    let (network, partner) = (id(100), id(200));
+    world.behind(&format!(
+        "insert into network (network_id, label, name, currency, zone) values ({network}, 'n', 'n', 'EUR', 'UTC');
+         insert into partner (partner_id, network_id, slug, name, status, signing_secret)
+             values ({partner}, {network}, 'p', 'p', 'Active', 's')"
+    ));
+    for number in 1..5 {
+        let (offer, link) = (id(300 + number), id(number));
+        world.behind(&format!(
+            "insert into offer (offer_id, network_id, advertiser_id, slug, name, headline, description, status, kind,
+                 conversion_kind, currency, destination, attribution_window_ms)
+             values ({offer}, {network}, {network}, 'o{number}', 'o', '', '', 'Active', 'SingleEvent', 'FlatRate', 'EUR',
+                 'https://shop.example', 1);
+             insert into link (link_id, network_id, offer_id, partner_id, approval)
+                 values ({link}, {network}, {offer}, {partner}, 'Approved')"
+        ));
+    }
+}
+
+/// Sums up and compares while others write, count and count anew.
+async fn sum_often(db: &Db) {
+    for _ in 0..60 {
+        sum(db, LATER).await.unwrap();
+        let found = db.read(move |tx| audit_sums(tx, START)).await.unwrap();
+        assert!(found.is_empty(), "in the middle: {found:#?}");
     }
 }
 
@@ -90,6 +128,7 @@ async fn recount(db: &Db) {
 async fn every_click_is_counted_once_whoever_counts() {
     on_each_engine(async |world| {
         let (one, other) = (open(world), open(world));
+        declare(world);
         let mut all = tokio::task::JoinSet::new();
         for name in 0..WRITERS {
             let db = if name.is_multiple_of(2) { one.clone() } else { other.clone() };
@@ -100,8 +139,9 @@ async fn every_click_is_counted_once_whoever_counts() {
             all.spawn(async move { count_often(&db).await });
         }
         for db in [&one, &other] {
-            let db = db.clone();
+            let (db, summing) = (db.clone(), db.clone());
             all.spawn(async move { recount(&db).await });
+            all.spawn(async move { sum_often(&summing).await });
         }
         while let Some(ended) = all.join_next().await {
             ended.unwrap();
@@ -111,11 +151,43 @@ async fn every_click_is_counted_once_whoever_counts() {
         assert_eq!(world.look("select count(*) from click"), clicks);
         assert_eq!(world.look("select cast(sum(hits) as bigint) from click_count"), clicks);
         assert_eq!(world.look("select count(*) from click_arrival"), 0);
+        while sum(&one, LATER).await.unwrap() {}
+        let found = one.read(move |tx| audit_sums(tx, START)).await.unwrap();
+        assert!(found.is_empty(), "{found:#?}");
+        let known = "select count(*) from click k join link l on l.link_id = k.link_id";
+        // Day, hour and quarter of the network and the partner; day and hour of offer and link; twice by visitor.
+        let summed = "select cast(sum(hits) as bigint) / 14 from click_sum";
+        assert_eq!(world.look(summed), world.look(known));
         let capped = "select cast(sum(counted - sent_on) as bigint) from click_count";
         let refused = "select count(*) from click where verdict = 12 and marks = 0";
         assert_eq!(world.look(capped), world.look(refused));
         one.close().await;
         other.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_before_there_were_sums_is_summed_up() {
+    on_each_engine(async |world| {
+        let before = store::schema::MIGRATIONS.iter().position(|one| one.name == "V15__count_sum").unwrap();
+        let old = &store::schema::MIGRATIONS[..before];
+        Db::open(&world.target, &Options::default(), old, &store::click::LOG).unwrap().close().await;
+        declare(world);
+        let id = |number: u32| id(world, number);
+        for (link, start_ms, hits) in [(1, 0, 3), (2, 0, 4), (1, QUARTER_MS, 5)] {
+            let (network, link, start_ms) = (id(100), id(link), START.ms() + start_ms);
+            world.behind(&format!(
+                "insert into click_count values ({network}, {start_ms}, {link}, 0, 'DE', '', '', {hits}, {hits}, 0, 0, 0, 0)"
+            ));
+        }
+        let db = open(world);
+        assert_eq!(world.look("select count(*) from count_quarter where summed = 0"), 2);
+        while sum(&db, LATER).await.unwrap() {}
+        assert_eq!(world.look("select count(*) from count_quarter where summed = 1"), 2);
+        assert_eq!(world.look("select cast(sum(hits) as bigint) / 14 from click_sum"), 12);
+        assert!(db.read(move |tx| audit_sums(tx, START)).await.unwrap().is_empty());
+        db.close().await;
     })
     .await;
 }
