@@ -356,6 +356,18 @@ impl Clicks {
         self.counted - self.sent_on
     }
 
+    /// So many that are like these.
+    pub fn times(self, count: i64) -> Self {
+        Self {
+            hits: self.hits * count,
+            counted: self.counted * count,
+            unique: self.unique * count,
+            sent_on: self.sent_on * count,
+            bots: self.bots * count,
+            prefetches: self.prefetches * count,
+        }
+    }
+
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
         self.hits += other.hits;

@@ -152,6 +152,7 @@ fn row(texts: &Texts, click: &Click) -> Vec<Value> {
         packed.facts.into(),
         packed.agent.into(),
         packed.skeleton.into(),
+        report::note(click),
     ]
 }
 

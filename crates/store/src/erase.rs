@@ -16,7 +16,7 @@ use domain::link::Link;
 
 use crate::click::key::Which;
 use crate::error::Mistake;
-use crate::{Error, Row, Statement, Tx, Value, catalog, click, conversion, delivery, tally};
+use crate::{Error, Row, Statement, Tx, Value, catalog, click, conversion, delivery, report, tally};
 
 pub(crate) const ALL: &[&Statement] = &[
     &KEYS,
@@ -285,6 +285,7 @@ pub fn step(
     let ids = own.iter().map(|row| row.uuid("click_id").map(ClickId)).collect::<Result<Vec<_>, _>>()?;
     click::key::forget(tx, &member.id, &ids)?;
     for (row, id) in own.iter().zip(ids) {
+        report::forget(tx, id)?;
         for made in tx.query(&BY_CLICK, &[id.uuid().into()])? {
             erasing.conversion(tx, &made, &mut done)?;
         }

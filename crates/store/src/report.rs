@@ -25,6 +25,7 @@
 //! The counts do not move in the conversion's own transaction, as caps must: on PostgreSQL all conversions of a link
 //! would then wait for each other's commit.
 
+mod arrival;
 mod ask;
 mod audit;
 mod audit_sum;
@@ -53,9 +54,10 @@ pub use self::count::{Counted, as_of, count};
 pub use self::recount::{recount_quarter, recount_step};
 pub use self::sum::sum;
 
+pub(crate) use self::arrival::{ALL as ARRIVALS, ARRIVED, forget, note};
 pub(crate) use self::audit::ALL as AUDITED;
 pub(crate) use self::audit_sum::ALL as SUMS_AUDITED;
-pub(crate) use self::count::{ALL as COUNTED, ARRIVED};
+pub(crate) use self::count::ALL as COUNTED;
 pub(crate) use self::figures::ALL as FIGURES;
 pub(crate) use self::recount::ALL as RECOUNTED;
 pub(crate) use self::scan::ALL as SCANNED;

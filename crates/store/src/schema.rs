@@ -25,6 +25,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
     MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
     MigrationText { name: "V15__count_sum", sql: include_str!("../migrations/V15__count_sum.sql") },
+    MigrationText { name: "V19__arrival_note", sql: include_str!("../migrations/V19__arrival_note.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -58,6 +59,7 @@ pub fn statements() -> Vec<&'static Statement> {
         saved_view::ALL,
         session::ALL,
         sketch::ALL,
+        report::ARRIVALS,
         report::AUDITED,
         report::SUMS_AUDITED,
         report::COUNTED,

@@ -79,7 +79,8 @@ impl Append {
     }
 
     /// Runs `listing` once for each batch, in its transaction: with the lowest and the highest key, the number of rows,
-    /// and all keys one behind the other. The key is the first column, of 16 bytes.
+    /// all keys one behind the other, and what is noted of each; null for all when one has none. The key is the first
+    /// column, of 16 bytes; the note is one value more than there are columns.
     #[must_use]
     pub const fn listed_by(self, listing: &'static Statement) -> Self {
         Self { listing: Some(listing), ..self }
@@ -89,19 +90,29 @@ impl Append {
     pub(crate) fn list<'r>(
         &self,
         rows: impl Iterator<Item = &'r Vec<Value>>,
-    ) -> Option<(&'static Statement, [Value; 4])> {
+    ) -> Option<(&'static Statement, [Value; 5])> {
         let listing = self.listing?;
-        let mut keys: Vec<&[u8]> = rows.filter_map(|row| row.first()?.bytes()).collect();
-        keys.sort_unstable();
-        let (first, last) = (*keys.first()?, *keys.last()?);
-        let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-        Some((listing, [first.into(), last.into(), count.into(), keys.concat().into()]))
+        let mut listed: Vec<(&[u8], Option<&[u8]>)> =
+            rows.filter_map(|row| Some((row.first()?.bytes()?, row.last()?.bytes()))).collect();
+        listed.sort_unstable();
+        let (first, last) = (listed.first()?.0, listed.last()?.0);
+        let count = i64::try_from(listed.len()).unwrap_or(i64::MAX);
+        let keys: Vec<&[u8]> = listed.iter().map(|(key, _)| *key).collect();
+        let notes: Option<Vec<&[u8]>> = listed.iter().map(|(_, note)| *note).collect();
+        let notes = notes.map_or(Value::Null, |notes| Value::Blob(notes.concat()));
+        Some((listing, [first.into(), last.into(), count.into(), keys.concat().into(), notes]))
+    }
+
+    /// The values of a row that go into its columns.
+    pub(crate) fn stored<'r>(&self, row: &'r [Value]) -> &'r [Value] {
+        row.get(..self.columns.len()).unwrap_or(row)
     }
 
     /// Checks one row before it joins a batch, because a bad row would fail the whole batch.
     pub(crate) fn check(&self, row: &[Value]) -> Result<(), Mistake> {
-        if row.len() != self.columns.len() {
-            return Err(Mistake::Width { found: row.len(), wanted: self.columns.len() });
+        let wanted = self.columns.len() + usize::from(self.listing.is_some());
+        if row.len() != wanted {
+            return Err(Mistake::Width { found: row.len(), wanted });
         }
         for (index, (value, (_, column))) in row.iter().zip(self.columns).enumerate() {
             if !column.admits(value) {

@@ -109,12 +109,29 @@ pub(crate) enum Which {
 
 /// What a click is found by.
 #[derive(Debug, Clone, Copy)]
-struct Key {
+pub(crate) struct Key {
     prefix: u8,
     hash: [u8; 4],
 }
 
 impl Key {
+    /// The keys of a click with these ids. An id that stands for both is noted once.
+    pub(crate) fn of_click(pub_click_id: Option<&str>, pub_member_id: Option<&str>) -> [Option<Self>; 2] {
+        let member = pub_member_id.filter(|member| pub_click_id != Some(member));
+        [pub_click_id, member].map(|id| id.filter(|id| !id.is_empty()).map(Self::of))
+    }
+
+    /// As it is written down until it is in a list.
+    pub(crate) fn bytes(self) -> [u8; 5] {
+        let [a, b, c, d] = self.hash;
+        [self.prefix, a, b, c, d]
+    }
+
+    /// Out of its [`bytes`](Self::bytes).
+    pub(crate) fn from_bytes([prefix, hash @ ..]: [u8; 5]) -> Self {
+        Self { prefix, hash }
+    }
+
     fn of(id: &str) -> Self {
         // The lists are kept, so it must be a hash that stays the same; FNV-1a, folded so that all bits count.
         let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -133,10 +150,8 @@ pub(crate) struct Noted {
 }
 
 impl Noted {
-    /// Takes a click with its ids up. An id that stands for both is noted once.
-    pub(crate) fn add(&mut self, click: ClickId, pub_click_id: Option<&str>, pub_member_id: Option<&str>) {
-        let member = pub_member_id.filter(|member| pub_click_id != Some(member));
-        let keys = [pub_click_id, member].map(|id| id.filter(|id| !id.is_empty()).map(Key::of));
+    /// Takes a click with its keys up.
+    pub(crate) fn add(&mut self, click: ClickId, keys: [Option<Key>; 2]) {
         if keys.iter().any(Option::is_some) {
             self.clicks.insert(click, keys);
         }

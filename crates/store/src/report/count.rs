@@ -9,40 +9,15 @@ use domain::report::{Clicks, quarter};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
+use super::arrival::{self, Place};
 use super::sum::{self, Owner, Sums};
 use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, Worth, ids};
-use crate::click::key::Noted;
+use crate::click::key::{Key, Noted};
 use crate::error::Mistake;
 use crate::{Db, Error, Row, Statement, Tx, Value, click};
 
-pub(crate) const ALL: &[&Statement] = &[
-    &ARRIVED,
-    &ARRIVALS,
-    &TAKE,
-    &CLICKS,
-    &BETWEEN,
-    &OWNER,
-    &CHANGES,
-    &MARK,
-    &ADD_CLICKS,
-    &ADD_CONVERSIONS,
-    &STATE,
-    &WAITING,
-];
-
-/// The listing of the click log.
-pub(crate) static ARRIVED: Statement = Statement::new(
-    "report.arrived",
-    "insert into click_arrival (first_id, last_id, clicks, click_ids) values (?1, ?2, ?3, ?4)",
-);
-
-static ARRIVALS: Statement = Statement::new(
-    "report.arrivals",
-    "select first_id, clicks, click_ids from click_arrival order by first_id limit ?1",
-);
-
-static TAKE: Statement =
-    Statement::new("report.take_arrival", "delete from click_arrival where first_id = ?1 and clicks = ?2");
+pub(crate) const ALL: &[&Statement] =
+    &[&CLICKS, &BETWEEN, &OWNER, &CHANGES, &MARK, &ADD_CLICKS, &ADD_CONVERSIONS, &STATE, &WAITING];
 
 /// As many as [`AT_ONCE`]; whoever asks for fewer names one twice.
 static CLICKS: Statement = Statement::new(
@@ -122,7 +97,7 @@ static WAITING: Statement = Statement::new(
 );
 
 /// Clicks that one step counts, if the first line has not more.
-const CLICKS_A_STEP: i64 = 5_000;
+const CLICKS_A_STEP: i64 = 2_000;
 /// Lines of arrival that one step takes away.
 const LINES_A_STEP: i64 = 500;
 /// Lines of history that one step counts.
@@ -198,8 +173,8 @@ impl Step {
 
     fn read(tx: &mut Tx<'_>) -> Result<Self, Error> {
         let mut step = Self::default();
-        let (mut clicks, lines) = (Vec::new(), tx.query(&ARRIVALS, &[LINES_A_STEP.into()])?);
-        let mut taken = 0;
+        let (mut clicks, mut places) = (Vec::new(), Vec::new());
+        let (lines, mut taken) = (arrival::waiting(tx, LINES_A_STEP)?, 0);
         for line in &lines {
             let count = line.int("clicks")?;
             if taken > 0 && taken + count > CLICKS_A_STEP {
@@ -208,11 +183,14 @@ impl Step {
             }
             taken += count;
             step.lines.push((line.uuid("first_id")?, count));
-            clicks.extend(ids(line)?);
+            match line.opt_blob("notes")? {
+                Some(notes) => places.extend(arrival::read(&notes, &ids(line)?, &mut step.noted)?),
+                None => clicks.extend(ids(line)?),
+            }
         }
         let changes = tx.query(&CHANGES, &[CHANGES_A_STEP.into()])?;
         step.full |= lines.len() == usize(LINES_A_STEP) || changes.len() == usize(CHANGES_A_STEP);
-        step.rows = (clicks.len() + changes.len()) as u64;
+        step.rows = taken.unsigned_abs() + changes.len() as u64;
         let (counts, noted, mut reader) = (&mut step.clicks, &mut step.noted, Reader::default());
         reader.each(tx, clicks, |row, network| {
             note(row, noted)?;
@@ -221,6 +199,10 @@ impl Step {
             }
             Ok(())
         })?;
+        for (place, figures) in places {
+            let owner = reader.owner(tx, place.link)?;
+            counts.entry(key(place, owner)).or_default().add(&figures);
+        }
         for change in &changes {
             step.changes.push((change.uuid("conversion_id")?, change.int("version")?));
             for (key, worth, sign) in moves(change)? {
@@ -237,9 +219,7 @@ impl Step {
             return Err(Error::Stale);
         }
         for (first, count) in &self.lines {
-            if tx.execute(&TAKE, &[(*first).into(), (*count).into()])? != 1 {
-                return Err(Error::Stale);
-            }
+            arrival::take(tx, *first, *count)?;
         }
         for (conversion, version) in &self.changes {
             if tx.execute(&MARK, &[(*conversion).into(), (*version).into()])? != 1 {
@@ -267,11 +247,15 @@ impl Step {
         let mut sums = Sums::default();
         for (key, counts) in self.clicks.iter().filter(|(key, _)| summed.contains(&(key.network, key.start)))
         {
-            owner(key.link).into_iter().for_each(|owner| sums.click(owner, key, counts));
+            if let Some(owner) = owner(key.link) {
+                sums.click(owner, key, counts);
+            }
         }
         let changes = self.conversions.iter();
         for (key, worth) in changes.filter(|(key, _)| summed.contains(&(key.network, key.start))) {
-            owner(key.link).into_iter().for_each(|owner| sums.conversion(owner, key, *worth));
+            if let Some(owner) = owner(key.link) {
+                sums.conversion(owner, key, *worth);
+            }
         }
         Ok(sums)
     }
@@ -298,9 +282,8 @@ impl Reader {
         clicks.sort_unstable();
         for some in clicks.chunks(AT_ONCE) {
             for row in rows(tx, some)? {
-                // A link is never taken away; without it nobody could be told of its clicks.
                 let owner = self.owner(tx, LinkId(row.uuid("link_id")?))?;
-                take(&row, owner.map_or(NetworkId(Uuid::nil()), |owner| owner.network))?;
+                take(&row, network(owner))?;
             }
         }
         Ok(())
@@ -333,9 +316,20 @@ fn rows(tx: &mut Tx<'_>, clicks: &[ClickId]) -> Result<Vec<Row>, Error> {
     tx.query(&CLICKS, &params)
 }
 
+/// A link is never taken away; without it nobody could be told of its clicks.
+fn network(owner: Option<Owner>) -> NetworkId {
+    owner.map_or(NetworkId(Uuid::nil()), |owner| owner.network)
+}
+
+fn key(place: Place, owner: Option<Owner>) -> ClickKey {
+    let Place { start, link, verdict, country, device, os } = place;
+    ClickKey { network: network(owner), start, link, verdict, country, device, os }
+}
+
 /// Tests are found as well.
 fn note(row: &Row, noted: &mut Noted) -> Result<(), Error> {
-    noted.add(ClickId(row.uuid("click_id")?), row.opt_str("pub_click_id")?, row.opt_str("pub_member_id")?);
+    let keys = Key::of_click(row.opt_str("pub_click_id")?, row.opt_str("pub_member_id")?);
+    noted.add(ClickId(row.uuid("click_id")?), keys);
     Ok(())
 }
 

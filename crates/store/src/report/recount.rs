@@ -11,7 +11,8 @@ use domain::time::Timestamp;
 use uuid::Uuid;
 
 use super::audit::{clicks_from, networks};
-use super::count::{ARRIVED, lock};
+use super::arrival::ARRIVED;
+use super::count::lock;
 use super::{first_id, ids, sum};
 use crate::{Db, Error, Statement, Tx, Value};
 
@@ -109,7 +110,9 @@ fn step(tx: &mut Tx<'_>) -> Result<(), Error> {
     if let (Some(from), Some(to)) = (fresh.first(), fresh.last()) {
         let all: Vec<u8> = fresh.iter().flat_map(|id| id.into_bytes()).collect();
         let count = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
-        tx.execute(&ARRIVED, &[(**from).into(), (**to).into(), count.into(), all.into()])?;
+        // Without notes: the clicks are read again.
+        let line = [(**from).into(), (**to).into(), count.into(), all.into(), Value::Null];
+        tx.execute(&ARRIVED, &line)?;
     }
     let next = Uuid::from_u128(last.as_u128().saturating_add(1));
     tx.execute(&BEGIN, &[next.into(), until.into()]).map(drop)

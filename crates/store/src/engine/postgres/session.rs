@@ -90,7 +90,7 @@ impl<'c> Session<'c> {
         let out = self.client.copy_in(&prepared.statement).map_err(fail)?;
         let mut writer = BinaryCopyInWriter::new(out, &types);
         for row in rows {
-            writer.write_raw(row.iter()).map_err(fail)?;
+            writer.write_raw(append.stored(row).iter()).map_err(fail)?;
         }
         writer.finish().map(drop).map_err(fail)
     }

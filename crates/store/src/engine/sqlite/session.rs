@@ -129,7 +129,7 @@ impl<'c> Session<'c> {
             let prepared = self.compile(append.name, &sql)?;
             self.prepared.insert(key, prepared);
         }
-        let params = places.iter().flat_map(|place| &rows[*place]);
+        let params = places.iter().flat_map(|place| append.stored(&rows[*place]));
         let prepared = self.bind(key, append.name, params)?;
         prepared.statement.raw_execute().map(drop).map_err(|error| classify(append.name, error))
     }
