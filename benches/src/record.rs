@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use domain::click::Verdict;
+use domain::time::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::cluster;
@@ -64,6 +65,12 @@ impl Record {
     /// How many clicks are kept.
     pub(crate) fn clicks(&self) -> Result<u64> {
         self.count("select count(*) from click")
+    }
+
+    /// How many quarters of an hour before a moment are counted and not summed up.
+    pub(crate) fn unsummed(&self, before: Timestamp) -> Result<u64> {
+        let before_ms = before.ms();
+        self.count(&format!("select count(*) from count_quarter where summed = 0 and start_ms < {before_ms}"))
     }
 
     /// What it takes on the disk, with all its indexes and, on SQLite, its write-ahead log.

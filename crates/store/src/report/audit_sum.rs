@@ -12,7 +12,7 @@ use super::audit::{Told, compare, networks};
 use super::{Difference, Worth, clicks, worth};
 use crate::{Error, Row, Statement, Tx, Value};
 
-pub(crate) const ALL: &[&Statement] = &[&CLICK_SUMS, &CLICKS, &CONVERSION_SUMS, &CONVERSIONS];
+pub(crate) const ALL: &[&Statement] = &[&LINKS, &CLICK_SUMS, &CLICKS, &CONVERSION_SUMS, &CONVERSIONS];
 
 /// Every subject of the network `?1`.
 macro_rules! subjects {
@@ -32,6 +32,9 @@ macro_rules! place {
              as subject_id, c.start_ms - c.start_ms % ?5 as start_ms"
     };
 }
+
+static LINKS: Statement =
+    Statement::new("audit_sum.links", "select count(*) as links from link where network_id = ?1");
 
 static CLICK_SUMS: Statement = Statement::new(
     "audit_sum.click_sums",
@@ -89,6 +92,9 @@ static CONVERSIONS: Statement = Statement::new(
 );
 
 const HOUR_MS: i64 = 4 * QUARTER_MS;
+
+/// The sums of a whole day of so many links are compared at once; of more, those of an hour.
+const MOST_LINKS: i64 = 200;
 
 /// Numbers of subjects as the statements have them: network, partner, offer and link.
 const FEW: &[i64] = &[0, 1];
@@ -153,9 +159,9 @@ pub fn audit_sums(tx: &mut Tx<'_>, at: Timestamp) -> Result<Vec<Difference>, Err
     let day = Timestamp::from_ms(at.ms().div_euclid(DAY_MS) * DAY_MS);
     let mut differences = Vec::new();
     for network in networks(tx)?.into_iter().filter(|network| !network.uuid().is_nil()) {
+        let links = tx.query_one(&LINKS, &[network.uuid().into()])?.map_or(Ok(0), |row| row.int("links"))?;
         for (span_ms, by_visitor, subjects) in KINDS {
-            // An hour at a time, where there are many rows.
-            let stretch_ms = span_ms.max(HOUR_MS);
+            let stretch_ms = if links > MOST_LINKS { span_ms.max(HOUR_MS) } else { DAY_MS };
             for start in (0..DAY_MS / stretch_ms).map(|number| day.plus_ms(number * stretch_ms)) {
                 let range = Range { network, from: start, until: start.plus_ms(stretch_ms), span_ms };
                 let (stored, raw) = range.clicks(tx, by_visitor, subjects)?;

@@ -14,7 +14,7 @@ use super::{clicks as clicks_of, worth};
 use crate::{Error, Row, Statement, Tx, Value};
 
 pub(crate) const ALL: &[&Statement] =
-    &[&WAITING, &CLICK_SUMS, &CLICKS, &CLICKS_OF_LINKS, &CONVERSION_SUMS, &CONVERSIONS];
+    &[&WAITING, &CLICK_SUMS, &CLICK_SUMS_OF_EACH, &CLICKS, &CLICKS_OF_LINKS, &CONVERSION_SUMS, &CONVERSIONS];
 
 /// As many parameters as [`AT_ONCE`].
 macro_rules! ids {
@@ -61,6 +61,19 @@ static CLICK_SUMS: Statement = Statement::new(
         ids!(),
         " and span_ms = ?33 and by_visitor = ?34 and start_ms >= ?35 and start_ms < ?36
      group by 1, 2, 3, 4, 5, 6"
+    ),
+);
+
+/// The same of each subject in one line, which are read in the order in which they lie and need not be sorted.
+static CLICK_SUMS_OF_EACH: Statement = Statement::new(
+    "figures.click_sums_of_each",
+    concat!(
+        "select min(start_ms) as at_ms, subject_id, null as verdict, null as country, null as device, null as os, ",
+        figures!(),
+        " from click_sum
+     where subject_id in ",
+        ids!(),
+        " and span_ms = ?33 and by_visitor = ?34 and start_ms >= ?35 and start_ms < ?36 group by subject_id"
     ),
 );
 
@@ -246,6 +259,12 @@ impl Wanted<'_> {
         run_ms(piece, self.parts).into()
     }
 
+    /// Whether a line for each subject is all that is wanted of a piece.
+    fn is_of_each(&self, piece: &Piece) -> bool {
+        let whole = run_ms(piece, self.parts) == piece.until.ms() - piece.from.ms();
+        whole && self.by_link && !self.facts.contains(&true)
+    }
+
     fn flags(&self) -> Vec<Value> {
         std::iter::once(self.by_link).chain(self.facts).map(Value::from).collect()
     }
@@ -271,8 +290,15 @@ pub(super) fn clicks(
         let times: [Value; 2] = [piece.from.ms().into(), piece.until.ms().into()];
         for list in source.lists() {
             let which: [Value; 2] = [span.ms().into(), source.by_visitor.into()];
-            let params = [list, which.to_vec(), times.to_vec(), vec![wanted.run_ms(piece)], wanted.flags()];
-            for row in tx.query(&CLICK_SUMS, &params.concat())? {
+            let mut params = [list, which.to_vec(), times.to_vec()].concat();
+            let statement = if wanted.is_of_each(piece) {
+                &CLICK_SUMS_OF_EACH
+            } else {
+                params.push(wanted.run_ms(piece));
+                params.extend(wanted.flags());
+                &CLICK_SUMS
+            };
+            for row in tx.query(statement, &params)? {
                 give(&row, source.subject(&row)?)?;
             }
         }

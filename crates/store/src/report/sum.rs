@@ -15,7 +15,7 @@ use domain::time::{DAY_MS, Timestamp};
 use uuid::Uuid;
 
 use super::count::lock;
-use super::{ClickKey, ConversionKey, Worth, click_key, clicks, conversion_key, worth};
+use super::{ClickKey, ConversionKey, Worth, click_key, clicks, conversion_key, pages, worth};
 use crate::{Db, Error, Row, Statement, Tx, Value};
 
 pub(crate) const ALL: &[&Statement] = &[
@@ -49,7 +49,10 @@ static CLICKS: Statement = Statement::new(
     "sum.clicks",
     "select c.network_id, l.partner_id, l.offer_id, c.link_id, c.verdict, c.country, c.device, c.os, c.hits, c.counted,
          c.unique_clicks, c.sent_on, c.bots, c.prefetches
-     from click_count c join link l on l.link_id = c.link_id where c.network_id = ?1 and c.start_ms = ?2",
+     from click_count c join link l on l.link_id = c.link_id
+     where c.network_id = ?1 and c.start_ms = ?2
+         and (c.link_id, c.verdict, c.country, c.device, c.os) > (?3, ?4, ?5, ?6, ?7)
+     order by c.link_id, c.verdict, c.country, c.device, c.os limit ?8",
 );
 
 static CONVERSIONS: Statement = Statement::new(
@@ -125,6 +128,8 @@ static DROP_CONVERSIONS: Statement = Statement::new(
 /// Quarters that one step sums up, and rows of counts after which it takes no further one.
 const QUARTERS_A_STEP: i64 = 32;
 const ROWS_A_STEP: usize = 2_000;
+/// Rows of counts that are read at once.
+const PAGE: usize = 20_000;
 
 const HOUR_MS: i64 = 4 * QUARTER_MS;
 
@@ -383,16 +388,31 @@ impl Step {
     /// Takes a quarter up, and gives how many rows its counts have.
     fn take(&mut self, tx: &mut Tx<'_>, network: Uuid, start: Timestamp) -> Result<usize, Error> {
         let which: [Value; 2] = [network.into(), start.ms().into()];
-        let counts = tx.query(&CLICKS, &which)?;
-        for row in &counts {
-            self.sums.click(&Owner::read(row)?, &click_key(row, start)?, &clicks(row)?);
-        }
         let conversions = tx.query(&CONVERSIONS, &which)?;
         for row in &conversions {
             let key = conversion_key(row, NetworkId(network), start)?;
             self.sums.conversion(&Owner::read(row)?, &key, worth(row)?);
         }
-        Ok(counts.len() + conversions.len())
+        let mut taken = conversions.len();
+        let mut behind: [Value; 5] = [Uuid::nil().into(), (-1).into(), "".into(), "".into(), "".into()];
+        pages(tx, PAGE, |tx| {
+            let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+            let rows = tx.query(&CLICKS, &[&which[..], &behind, &[limit.into()]].concat())?;
+            for row in &rows {
+                let key = click_key(row, start)?;
+                self.sums.click(&Owner::read(row)?, &key, &clicks(row)?);
+                behind = [
+                    key.link.uuid().into(),
+                    key.verdict.into(),
+                    key.country.into(),
+                    key.device.into(),
+                    key.os.into(),
+                ];
+            }
+            taken += rows.len();
+            Ok(rows.len())
+        })?;
+        Ok(taken)
     }
 
     fn write(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
