@@ -52,13 +52,17 @@ impl Breakers {
         breakers.get(&id).map_or(Admission::All, |breaker| breaker.admits(now))
     }
 
-    fn learn(&self, id: PostbackId, attempted: Attempted, now: Timestamp) {
+    /// What has changed about until when nothing is sent there; none: nothing.
+    fn learn(&self, id: PostbackId, attempted: Attempted, now: Timestamp) -> Option<Option<Timestamp>> {
         let mut breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let breaker = breakers.entry(id).or_default();
+        let before = breaker.open_until();
         breaker.learn(attempted, now);
+        let after = breaker.open_until();
         if *breaker == Breaker::default() {
             breakers.remove(&id);
         }
+        (after != before).then_some(after)
     }
 }
 
@@ -136,10 +140,10 @@ async fn deliver(
     let attempted = message::attempted(&outcome);
     let attempt = message::attempt(&message, &outcome, started);
     let now = shared.ambient.now();
-    shared.breakers.learn(postback.id, attempted, now);
+    let paused = shared.breakers.learn(postback.id, attempted, now);
     let fate = next(attempted, claimed.attempt, now, (shared.ambient.random)());
     metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(fate)).increment(1);
-    record(&shared, postback, claimed, attempt, fate, now).await
+    record(&shared, postback, claimed, Ended { attempt, next: fate, paused, at: now }).await
 }
 
 const fn result_label(next: Next) -> &'static str {
@@ -151,13 +155,20 @@ const fn result_label(next: Next) -> &'static str {
     }
 }
 
+/// How an attempt ended.
+struct Ended {
+    attempt: Attempt,
+    next: Next,
+    /// What has changed about until when nothing is sent to the endpoint.
+    paused: Option<Option<Timestamp>>,
+    at: Timestamp,
+}
+
 async fn record(
     shared: &Shared,
     postback: Arc<Postback>,
     claimed: Claimed,
-    attempt: Attempt,
-    next: Next,
-    now: Timestamp,
+    Ended { attempt, next, paused, at: now }: Ended,
 ) -> Result<(), Error> {
     let fate = match next {
         Next::Delivered => Fate::Ended(DeliveryState::Delivered),
@@ -169,6 +180,9 @@ async fn record(
         .db
         .write(move |tx| {
             let held = store::delivery::finish(tx, postback.network, &claimed, &attempt, fate, now)?;
+            if let Some(until) = paused {
+                store::postback::pause(tx, postback.id, until)?;
+            }
             if next == Next::Disable {
                 store::postback::disable(tx, postback.id, "the endpoint answered 410 Gone")?;
             }

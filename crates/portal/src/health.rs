@@ -9,10 +9,9 @@ use domain::link::Link;
 use domain::report::{QUARTER_MS, quarter};
 use domain::sketch::Seen;
 use domain::time::{DAY_MS, Timestamp};
-use jiff::tz::TimeZone;
 use store::Error;
 
-use crate::format;
+use crate::format::Format;
 use crate::site::Site;
 use crate::viewer::Viewer;
 
@@ -51,26 +50,23 @@ pub(crate) struct LinkHealth {
     pub(crate) hits: i64,
     /// What looks wrong, worst first; empty: nothing.
     pub(crate) warnings: Vec<Warned>,
-}
-
-impl LinkHealth {
     /// Clicks that the worst warning is about.
-    pub(crate) fn affected(&self) -> i64 {
-        self.warnings.iter().map(|warned| warned.clicks).max().unwrap_or(0)
-    }
+    pub(crate) affected: i64,
+    /// The same in words, of all hits.
+    pub(crate) share: String,
 }
 
 /// The health of one of the viewer's own links.
 pub(crate) async fn of_link(site: &Site, viewer: &Viewer, link: &Arc<Link>) -> Result<LinkHealth, Error> {
     let all = look(site, viewer, vec![Arc::clone(link)]).await?;
-    Ok(all.into_iter().next().unwrap_or_else(|| shown(link, &Health::default(), &viewer.zone)))
+    Ok(all.into_iter().next().unwrap_or_else(|| shown(link, &Health::default(), &viewer.format)))
 }
 
 /// The viewer's links that something is wrong with, most clicks affected first. Links that nobody follows are left out.
 pub(crate) async fn of_partner(site: &Site, viewer: &Viewer) -> Result<Vec<LinkHealth>, Error> {
     let mut all = look(site, viewer, viewer.links().cloned().collect()).await?;
     all.retain(|health| health.hits > 0 && !health.warnings.is_empty());
-    all.sort_by(|a, b| b.affected().cmp(&a.affected()).then_with(|| a.offer.cmp(&b.offer)));
+    all.sort_by(|a, b| b.affected.cmp(&a.affected).then_with(|| a.offer.cmp(&b.offer)));
     Ok(all)
 }
 
@@ -83,24 +79,28 @@ async fn look(site: &Site, viewer: &Viewer, links: Vec<Arc<Link>>) -> Result<Vec
     let (from, until) = range(viewer.now);
     let told = site.app.db.read(move |tx| store::health::of_links(tx, &seen, from, until)).await?;
     let find = |id| links.iter().find(|link| link.id == id);
-    Ok(told.iter().filter_map(|(id, health)| Some(shown(find(*id)?, health, &viewer.zone))).collect())
+    Ok(told.iter().filter_map(|(id, health)| Some(shown(find(*id)?, health, &viewer.format))).collect())
 }
 
-fn shown(link: &Link, health: &Health, zone: &TimeZone) -> LinkHealth {
-    let warnings = advice(health, DAYS).into_iter().map(|advice| Warned {
+fn shown(link: &Link, health: &Health, format: &Format) -> LinkHealth {
+    let warnings = advice(health, DAYS, format.numbers()).into_iter().map(|advice| Warned {
         kind: kind(advice.weight).0,
         word: kind(advice.weight).1,
         what: advice.what,
-        last: advice.last.map(|last| format::time(last, zone)).unwrap_or_default(),
+        last: advice.last.map(|last| format.time(last)).unwrap_or_default(),
         next: advice.for_partner,
         clicks: advice.clicks,
     });
+    let (hits, warnings) = (health.total().hits, warnings.collect::<Vec<Warned>>());
+    let affected = warnings.iter().map(|warned| warned.clicks).max().unwrap_or(0);
     LinkHealth {
         link: link.id,
         href: format!("/offers/{}", link.offer.id),
         offer: link.offer.name.clone(),
-        hits: health.total().hits,
-        warnings: warnings.collect(),
+        hits,
+        affected,
+        share: format!("{} of {} clicks", format.count(affected), format.count(hits)),
+        warnings,
     }
 }
 

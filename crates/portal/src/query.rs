@@ -226,23 +226,14 @@ impl Range {
         Self::new(first, last, zone, format!("{first}..{last}")).ok()
     }
 
-    /// Its days in words: `2026-11-01 to 2026-11-23`.
-    pub(crate) fn dates(&self) -> String {
-        if self.first == self.last {
-            self.first.to_string()
-        } else {
-            format!("{} to {}", self.first, self.last)
-        }
-    }
-
-    /// Its name in words: `Last 7 days`, or its days.
-    pub(crate) fn words(&self) -> String {
+    /// Its name in words, `Last 7 days`; none when it is known by its days alone.
+    pub(crate) fn words(&self) -> Option<String> {
         if self.text.starts_with(|first: char| first.is_ascii_digit()) {
-            return self.dates();
+            return None;
         }
         let mut words = self.text.replace('-', " ");
         words[..1].make_ascii_uppercase();
-        words
+        Some(words)
     }
 }
 

@@ -122,7 +122,7 @@ fn row(viewer: &Viewer, account: &Account) -> Row {
         email: account.user.email.clone(),
         role: word(role),
         roles: choices(role),
-        state: state(account, viewer.now, |at| format::time(at, &viewer.zone)),
+        state: state(account, viewer.now, |at| viewer.format.time(at)),
         second: account.totp.is_some(),
     }
 }

@@ -5,11 +5,11 @@ use domain::click::Step;
 use domain::conversion::{Reason, Waiting};
 use domain::inbound::Answer as Answered;
 use domain::time::Timestamp;
-use jiff::tz::TimeZone;
 use store::story::{Attempted, Changed, Converted, Request, Rules, Story, Told, Visited};
 
+use crate::format::Format;
 use crate::icon::Svg;
-use crate::{click_word, conversion_word, format, icon};
+use crate::{click_word, conversion_word, icon};
 
 /// The longest text of a stranger that is shown in full, in characters.
 const MOST: usize = 2_000;
@@ -84,7 +84,7 @@ impl Moment {
 }
 
 /// The moments of a story, in order of time.
-pub(crate) fn of(story: &Story, zone: &TimeZone) -> Vec<Moment> {
+pub(crate) fn of(story: &Story, format: &Format) -> Vec<Moment> {
     let mut moments = Vec::new();
     if let Some(click) = &story.click {
         moments.extend(visit(click, story.rules.as_ref()));
@@ -94,7 +94,7 @@ pub(crate) fn of(story: &Story, zone: &TimeZone) -> Vec<Moment> {
         moments.extend(
             conversion.history.iter().enumerate().map(|(version, own)| changed(conversion, version, own)),
         );
-        moments.extend(waits(conversion, zone));
+        moments.extend(waits(conversion, format));
         moments.extend(conversion.deliveries.iter().flat_map(delivery));
     }
     // What has the same time stays in the order of cause and effect.
@@ -102,17 +102,17 @@ pub(crate) fn of(story: &Story, zone: &TimeZone) -> Vec<Moment> {
     let first = moments.first().and_then(|moment| moment.at);
     for moment in &mut moments {
         let (Some(at), Some(first)) = (moment.at, first) else { continue };
-        moment.time = format::time_ms(at, zone);
-        moment.offset = offset(at.ms().saturating_sub(first.ms()));
+        moment.time = format.time_ms(at);
+        moment.offset = offset(at.ms().saturating_sub(first.ms()), format);
     }
     moments
 }
 
 /// `+0.012 s`, `+12 min 5 s`, `+3 d 4 h`: exact where it is short.
-fn offset(ms: i64) -> String {
+fn offset(ms: i64, format: &Format) -> String {
     let s = ms / 1_000;
     match s {
-        ..600 => format!("+{s}.{:03} s", ms % 1_000),
+        ..600 => format!("+{} s", format.decimal(&format!("{s}.{:03}", ms % 1_000))),
         600..36_000 => format!("+{} min {} s", s / 60, s % 60),
         36_000..172_800 => format!("+{} h {} min", s / 3_600, s / 60 % 60),
         _ => format!("+{} d {} h", s / 86_400, s / 3_600 % 24),
@@ -252,9 +252,9 @@ fn changed(conversion: &Converted, version: usize, own: &Changed) -> Moment {
     moment
 }
 
-fn waits(conversion: &Converted, zone: &TimeZone) -> Option<Moment> {
+fn waits(conversion: &Converted, format: &Format) -> Option<Moment> {
     let waits = conversion.waits.as_ref()?;
-    let until = format::time(waits.until.0, zone);
+    let until = format.time(waits.until.0);
     let end = match waits.what {
         Waiting::Approval => format!("It becomes Success by itself at {until}"),
         Waiting::Predecessor => format!("It is rejected at {until} unless the event before it has come"),
@@ -363,7 +363,7 @@ mod tests {
             (273_600_000, "+3 d 4 h"),
         ];
         for (ms, text) in cases {
-            assert_eq!(offset(ms), text);
+            assert_eq!(offset(ms, &Format::sample()), text);
         }
     }
 }

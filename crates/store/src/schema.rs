@@ -5,7 +5,7 @@ use crate::{
     activity, advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network,
     offer, partner,
 };
-use crate::{erase, job, retention, saved_view, text};
+use crate::{erase, job, link_copy, retention, saved_view, text};
 use crate::{offer_change, postback, replay, ruling, session, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
@@ -24,6 +24,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
     MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
     MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
+    MigrationText { name: "V16__portal", sql: include_str!("../migrations/V16__portal.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -47,6 +48,7 @@ pub fn statements() -> Vec<&'static Statement> {
         inbound::ALL,
         job::ALL,
         link::ALL,
+        link_copy::ALL,
         network::ALL,
         offer::ALL,
         offer_change::ALL,

@@ -259,7 +259,7 @@ fn row(offer: &Arc<Offer>, own: Option<Own>, viewer: &Viewer) -> Row {
         path: found.path(),
         name: offer.name.clone(),
         categories: offer.categories.join(", "),
-        payout: words::payout(offer, viewer.now),
+        payout: words::payout(offer, viewer.now, &viewer.format),
         kind: words::kind(offer.kind()),
         money: words::money(offer.conversion_kind),
         stage: stage_pill(offer, viewer.now),
@@ -275,7 +275,8 @@ fn csv(offers: &[&Arc<Offer>], links: &HashMap<OfferId, Own>, viewer: &Viewer) -
         let link = row.approval.map_or("none", |(_, word)| word).to_owned();
         let (kind, money) = (offer.kind().code().to_owned(), offer.conversion_kind.code().to_owned());
         let stage = row.stage.1.to_owned();
-        let payout = row.payout.replace(['\u{a0}', '\u{202f}'], " ");
+        let payout = words::payout(offer, viewer.now, &viewer.format.in_files());
+        let payout = payout.replace(['\u{a0}', '\u{202f}'], " ");
         vec![offer.id.to_string(), row.name, row.categories, payout, kind, money, stage, link]
     });
     page::csv("offers", &head, rows)

@@ -102,7 +102,7 @@ fn is_address(text: &str) -> bool {
 fn shown(viewer: &Viewer, caller: &Caller, email: String, token: &str) -> Answer {
     let shell = Shell::new(viewer, Section::Team, "One-time link", &email).below("/team", "Team");
     let link = format!("{}/invitation/{token}", caller.base());
-    let until = format::time(viewer.now.plus_ms(LINK_MS), &viewer.zone);
+    let until = viewer.format.time(viewer.now.plus_ms(LINK_MS));
     page::html(StatusCode::OK, &Shown { shell, email, link, until })
 }
 
