@@ -71,8 +71,8 @@ pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuer
         .iter()
         .map(|click| Row { href: format!("/trace/{}", click.id), cells: cells(&columns, click, &viewer) });
     let found = Found {
-        columns,
         rows: rows.collect(),
+        columns,
         filters: filters(&query, &viewer),
         next: found.next.map(|next| (next.to_string(), next.at())),
         empty: empty(&period),

@@ -83,8 +83,8 @@ pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuer
         cells: cells(&columns, own, &viewer),
     });
     let found = Found {
-        columns,
         rows: rows.collect(),
+        columns,
         filters: filters(&query, &viewer),
         next: found.next.map(|next| (written(next), next.0)),
         empty: empty(&period),

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use store::user::{self, Account};
 
 use crate::component::{Choice, Mistakes};
-use crate::format;
 use crate::page::{self, Answer, Section, Shell};
 use crate::refused::Refused;
 use crate::site::Site;

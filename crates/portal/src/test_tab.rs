@@ -122,9 +122,9 @@ pub(crate) async fn convert(
         return page(&site, &viewer, &found, &typed, mistakes).await;
     }
     let events = found.events();
-    let shown = |code: &&str| events.iter().any(|(own, _)| own == code);
+    let offered = |code: &&str| events.iter().any(|(own, _)| own == code);
     let sale =
-        fire::Sale { event: typed.get("event").filter(shown), amount_micros: amount.and_then(Result::ok) };
+        fire::Sale { event: typed.get("event").filter(offered), amount_micros: amount.and_then(Result::ok) };
     fire::conversion(&site, &found, own, click, &sale, caller.address).await?;
     Ok(see_other(&shown(&found, click)))
 }

@@ -12,7 +12,6 @@ use serde_json::json;
 use store::{Error, api_token, audit};
 
 use crate::component::Mistakes;
-use crate::format;
 use crate::page::{self, Answer, Section, Shell};
 use crate::query::Query;
 use crate::refused::Refused;

@@ -21,7 +21,7 @@ use crate::page::{self, Answer, Section, Shell};
 use crate::refused::Refused;
 use crate::site::Site;
 use crate::viewer::{Owner, Viewer};
-use crate::{format, login};
+use crate::login;
 
 #[derive(Template)]
 #[template(path = "account/link.html")]
