@@ -201,7 +201,13 @@ fn a_session_is_kept_to_its_host_ends_and_no_other_site_can_use_it() {
 
         let forged = |name: &str, value: &str| {
             let request = http::client().post(format!("{}/profile", browser.base));
-            browser.send(request.header(name, value).form(&[("zone", "Asia/Tokyo")])).status
+            browser
+                .send(request.header(name, value).form(&[
+                    ("zone", "Asia/Tokyo"),
+                    ("numbers", "space_point"),
+                    ("dates", "iso"),
+                ]))
+                .status
         };
         assert_eq!(forged("sec-fetch-site", "cross-site"), 403);
         assert_eq!(forged("sec-fetch-site", "same-site"), 403);

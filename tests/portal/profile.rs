@@ -78,21 +78,21 @@ fn numbers_and_dates_are_shown_as_chosen_and_files_stay_as_they_are() {
             shown.concat().replace('\u{202f}', "_").replace('\u{a0}', " ")
         };
         for (numbers, dates, told) in [
-            ("space_point", "iso", ["1234.50 USD", "2026-11-24 03:05:12", "10_000 of 10_001", "2026-11-24"]),
+            ("space_point", "iso", ["1234.50 USD", "2026-11-24 03:05:12", "of 10_001 conv", "2026-11-24"]),
             (
                 "comma_point",
                 "month_name",
-                ["1,234.50 USD", "Nov 24, 2026 03:05:12", "10,000 of 10,001", "Nov 24, 2026"],
+                ["1,234.50 USD", "Nov 24, 2026 03:05:12", "of 10,001 conv", "Nov 24, 2026"],
             ),
             (
                 "point_comma",
                 "day_points",
-                ["1.234,50 USD", "24.11.2026 03:05:12", "10.000 of 10.001", "24.11.2026"],
+                ["1.234,50 USD", "24.11.2026 03:05:12", "of 10.001 conv", "24.11.2026"],
             ),
             (
                 "space_comma",
                 "day_slashes",
-                ["1_234,50 USD", "24/11/2026 03:05:12", "10_000 of 10_001", "24/11/2026"],
+                ["1_234,50 USD", "24/11/2026 03:05:12", "of 10_001 conv", "24/11/2026"],
             ),
         ] {
             let shown = choose(numbers, dates);

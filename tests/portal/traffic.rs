@@ -178,7 +178,8 @@ fn a_range_is_days_of_the_viewers_zone() {
             cells(&page).into_iter().map(|mut row| row.remove(0)).collect()
         };
         assert_eq!(on("2026-11-18").len(), 2, "one day in UTC");
-        browser.submit("/profile", &[("zone", "Asia/Kathmandu")]);
+        browser
+            .submit("/profile", &[("zone", "Asia/Kathmandu"), ("numbers", "space_point"), ("dates", "iso")]);
         assert_eq!(on("2026-11-18"), ["2026-11-18 23:59:59"]);
         assert_eq!(on("2026-11-19"), ["2026-11-19 00:00:00"]);
         assert!(browser.page("/clicks").contains("Asia/Kathmandu (UTC+5:45)"));
