@@ -46,14 +46,25 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Breakers(Mutex<HashMap<PostbackId, Breaker>>);
 
+/// What an attempt did to its endpoint's breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    /// Nothing.
+    Not,
+    /// Nothing is sent until then.
+    Opened(Timestamp),
+    /// Everything is sent again.
+    Closed,
+}
+
 impl Breakers {
     pub(crate) fn admits(&self, id: PostbackId, now: Timestamp) -> Admission {
         let breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.get(&id).map_or(Admission::All, |breaker| breaker.admits(now))
     }
 
-    /// What has changed about until when nothing is sent there; none: nothing.
-    fn learn(&self, id: PostbackId, attempted: Attempted, now: Timestamp) -> Option<Option<Timestamp>> {
+    /// Learns how an attempt ended, and says whether the breaker moved with it.
+    fn learn(&self, id: PostbackId, attempted: Attempted, now: Timestamp) -> Moved {
         let mut breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let breaker = breakers.entry(id).or_default();
         let before = breaker.open_until();
@@ -62,7 +73,11 @@ impl Breakers {
         if *breaker == Breaker::default() {
             breakers.remove(&id);
         }
-        (after != before).then_some(after)
+        match after {
+            _ if after == before => Moved::Not,
+            Some(until) => Moved::Opened(until),
+            None => Moved::Closed,
+        }
     }
 }
 
@@ -140,10 +155,10 @@ async fn deliver(
     let attempted = message::attempted(&outcome);
     let attempt = message::attempt(&message, &outcome, started);
     let now = shared.ambient.now();
-    let paused = shared.breakers.learn(postback.id, attempted, now);
+    let moved = shared.breakers.learn(postback.id, attempted, now);
     let fate = next(attempted, claimed.attempt, now, (shared.ambient.random)());
     metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(fate)).increment(1);
-    record(&shared, postback, claimed, Ended { attempt, next: fate, paused, at: now }).await
+    record(&shared, postback, claimed, Ended { attempt, next: fate, moved, at: now }).await
 }
 
 const fn result_label(next: Next) -> &'static str {
@@ -159,8 +174,7 @@ const fn result_label(next: Next) -> &'static str {
 struct Ended {
     attempt: Attempt,
     next: Next,
-    /// What has changed about until when nothing is sent to the endpoint.
-    paused: Option<Option<Timestamp>>,
+    moved: Moved,
     at: Timestamp,
 }
 
@@ -168,7 +182,7 @@ async fn record(
     shared: &Shared,
     postback: Arc<Postback>,
     claimed: Claimed,
-    Ended { attempt, next, paused, at: now }: Ended,
+    Ended { attempt, next, moved, at: now }: Ended,
 ) -> Result<(), Error> {
     let fate = match next {
         Next::Delivered => Fate::Ended(DeliveryState::Delivered),
@@ -180,8 +194,10 @@ async fn record(
         .db
         .write(move |tx| {
             let held = store::delivery::finish(tx, postback.network, &claimed, &attempt, fate, now)?;
-            if let Some(until) = paused {
-                store::postback::pause(tx, postback.id, until)?;
+            match moved {
+                Moved::Not => {}
+                Moved::Opened(until) => store::postback::pause(tx, postback.id, Some(until))?,
+                Moved::Closed => store::postback::pause(tx, postback.id, None)?,
             }
             if next == Next::Disable {
                 store::postback::disable(tx, postback.id, "the endpoint answered 410 Gone")?;

@@ -350,10 +350,11 @@ mod tests {
         let utc = zone("UTC");
         let range = Range::read("last 7 days", &utc, at("2026-11-23T18:20:00Z")).unwrap();
         assert_eq!(
-            (range.days(), range.words(), range.dates()),
-            (7, "Last 7 days".to_owned(), "2026-11-17 to 2026-11-23".to_owned())
+            (range.days(), range.words(), range.first.to_string(), range.last.to_string()),
+            (7, Some("Last 7 days".to_owned()), "2026-11-17".to_owned(), "2026-11-23".to_owned())
         );
         let before = range.previous(&utc).unwrap();
+        assert_eq!(before.words(), None, "it is known by its days");
         assert_eq!((before.text.as_str(), before.to), ("2026-11-10..2026-11-16", range.from));
     }
 
