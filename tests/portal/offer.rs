@@ -191,7 +191,7 @@ fn a_newcomer_gets_a_link_customises_it_and_tests_it_until_the_checklist_is_gree
             &[
                 "reported a result: recorded",
                 "Attempt 1: answered 200",
-                "3.25 USD",
+                "3.25\u{a0}USD",
                 "pays nothing",
                 "all?click=c%201",
             ],

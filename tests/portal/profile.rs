@@ -70,8 +70,10 @@ fn numbers_and_dates_are_shown_as_chosen_and_files_stay_as_they_are() {
         let list = "/conversions?range=2026-11-24";
         let file = browser.page("/conversions.csv?range=2026-11-24");
         assert!(file.contains("2026-11-24 03:05:12,") && file.contains(",1234.50,USD,"), "{file}");
-        let choose = |numbers, dates| {
+        let choose = |numbers, dates, sum: &str| {
             browser.submit("/profile", &[("zone", ""), ("numbers", numbers), ("dates", dates)]);
+            let trace = browser.page(&format!("/trace/{click}"));
+            assert!(trace.replace(['\u{202f}', '\u{a0}'], "_").contains(sum), "{trace}");
             let shown = [list, &offer, "/home", &format!("/trace/{click}")].map(|page| browser.page(page));
             assert_eq!(browser.page("/conversions.csv?range=2026-11-24"), file, "files are for machines");
             assert!(browser.page("/offers.csv").contains(",1234.50 USD,"));
@@ -95,7 +97,7 @@ fn numbers_and_dates_are_shown_as_chosen_and_files_stay_as_they_are() {
                 ["1_234,50 USD", "24/11/2026 03:05:12", "of 10_001 conv", "24/11/2026"],
             ),
         ] {
-            let shown = choose(numbers, dates);
+            let shown = choose(numbers, dates, &told[0].replace(' ', "_"));
             for text in told {
                 assert!(shown.contains(text), "{numbers} {dates}: {text}");
             }

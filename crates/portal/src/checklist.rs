@@ -148,8 +148,8 @@ fn lines(seen: &Evidence, format: &Format) -> Vec<Line> {
         present(seen, Param::ClickId, [Verdict::ClickIdEmpty, Verdict::ClickIdMacro], format),
         present(seen, Param::MemberId, [Verdict::MemberIdEmpty, Verdict::MemberIdMacro], format),
         redirects(seen, format),
-        unique(seen),
-        varies(seen),
+        unique(seen, format),
+        varies(seen, format),
         tested(seen),
         converted(seen),
         answered(seen),
@@ -227,28 +227,32 @@ fn redirects(seen: &Evidence, format: &Format) -> Line {
     )
 }
 
-fn unique(seen: &Evidence) -> Line {
+fn unique(seen: &Evidence, format: &Format) -> Line {
     let word = "Click ids unique";
     let newest = &seen.health.newest;
     let next = "Send a new click id with every click; make two test clicks with different ones.";
     if newest.clicks > 1 {
-        let told = format!("{} different ones on the last {} clicks", newest.click_ids, newest.clicks);
+        let told = apart(newest.click_ids, newest.clicks, format);
         return line(newest.click_ids * 100 >= newest.clicks * 98, word, told, (next, "#customise"));
     }
     different(seen, word, (next, "/test"), |click| click.pub_click_id.as_deref())
 }
 
-fn varies(seen: &Evidence) -> Line {
+fn varies(seen: &Evidence, format: &Format) -> Line {
     let word = "Member ids vary";
     let newest = &seen.health.newest;
     let next = "Send a value that is another one for each of your users, or reuse the click id.";
     if newest.clicks > 1 {
         let top = newest.top_members.first().map_or(0, |(_, count)| *count);
         let constant = newest.members < 2 || (newest.clicks >= 20 && top * 100 > newest.clicks * REPEATED);
-        let told = format!("{} different ones on the last {} clicks", newest.members, newest.clicks);
+        let told = apart(newest.members, newest.clicks, format);
         return line(!constant, word, told, (next, "#customise"));
     }
     different(seen, word, (next, "/test"), |click| click.pub_member_id.as_deref())
+}
+
+fn apart(values: usize, clicks: usize, format: &Format) -> String {
+    format!("{} different ones on the last {} clicks", format.len(values), format.len(clicks))
 }
 
 /// Whether test clicks carried more than one value.

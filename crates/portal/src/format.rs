@@ -5,6 +5,7 @@ use domain::money::Money;
 use domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timestamp};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use store::story::Sum;
 
 /// How one viewer reads numbers, money and times. The words on a page are the same for everybody, and files are always
 /// written for machines.
@@ -40,6 +41,11 @@ impl Format {
         self.style.numbers.count(count)
     }
 
+    /// How many things there are.
+    pub(crate) fn len(&self, count: usize) -> String {
+        self.count(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
     /// A plain decimal: `0.012`.
     pub(crate) fn decimal(&self, plain: &str) -> String {
         self.style.numbers.decimal(plain)
@@ -48,6 +54,11 @@ impl Format {
     /// Money with its currency: `1 234.50 USD`.
     pub(crate) fn money(&self, money: Money) -> String {
         format!("{}\u{a0}{}", self.decimal(&money.plain()), money.currency)
+    }
+
+    /// The same of a sum in a story.
+    pub(crate) fn sum(&self, sum: &Sum) -> String {
+        format!("{}\u{a0}{}", self.decimal(sum.amount()), sum.currency())
     }
 
     /// A share of a whole: `68.2 %`; of nothing, a dash: no share is known then.

@@ -64,6 +64,8 @@ pub(crate) struct LastSent {
 struct Index {
     shell: Shell,
     lines: Vec<Line>,
+    /// Deliveries that are looked at for how many arrived.
+    newest: String,
     may_change: bool,
 }
 
@@ -179,7 +181,10 @@ pub(crate) async fn index(
         many => format!("{many} postbacks tell you of conversions"),
     };
     let shell = shell(&viewer, "Postbacks", &subtitle, &Query::read(raw.as_deref()));
-    Ok(page::html(StatusCode::OK, &Index { shell, lines, may_change: viewer.may_change() }))
+    Ok(page::html(
+        StatusCode::OK,
+        &Index { shell, lines, newest: viewer.format.count(log::NEWEST), may_change: viewer.may_change() },
+    ))
 }
 
 /// One delivery in a log.

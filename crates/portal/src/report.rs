@@ -215,7 +215,7 @@ impl Page {
             0 => String::new(),
             more => format!(
                 "{} more lines are not shown. The file has them; or filter, or ask for a shorter range.",
-                viewer.format.count(i64::try_from(more).unwrap_or(i64::MAX))
+                viewer.format.len(more)
             ),
         };
         let view = |view: SavedView| {

@@ -229,8 +229,9 @@ pub(crate) struct List {
     pub(crate) filtered: bool,
     /// The address without filters.
     pub(crate) plain: String,
-    /// The file with the same.
+    /// The file with the same, and how many rows it has at most.
     pub(crate) file: String,
+    pub(crate) most: String,
     /// The pages beside this one; empty: there is none.
     pub(crate) newer: String,
     /// See `newer`.
@@ -283,6 +284,7 @@ impl List {
             filtered: query.pairs().any(|(name, _)| !matches!(name, "range" | "column" | "before")),
             plain: Query::default().with("range", &period.range.text).url(path),
             file: query.at_start().url(file),
+            most: viewer.format.len(MOST_IN_FILE),
             newer: newer.unwrap_or_default(),
             older: older.unwrap_or_default(),
             cut: cut.unwrap_or_default(),

@@ -202,7 +202,7 @@ fn several(
 ) -> Answer {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     let or_more = if more { " or more" } else { "" };
-    let total = viewer.format.count(i64::try_from(total).unwrap_or(i64::MAX));
+    let total = viewer.format.len(total);
     let told = format!(
         "The id is the {} of {total}{or_more} clicks; the newest {} are here. Times in {}.",
         names.join(" and "),

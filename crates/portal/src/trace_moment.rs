@@ -92,10 +92,14 @@ pub(crate) fn of(story: &Story, format: &Format) -> Vec<Moment> {
     moments.extend(story.requests.iter().map(report));
     for conversion in &story.conversions {
         moments.extend(
-            conversion.history.iter().enumerate().map(|(version, own)| changed(conversion, version, own)),
+            conversion
+                .history
+                .iter()
+                .enumerate()
+                .map(|(version, own)| changed(conversion, version, own, format)),
         );
         moments.extend(waits(conversion, format));
-        moments.extend(conversion.deliveries.iter().flat_map(delivery));
+        moments.extend(conversion.deliveries.iter().flat_map(|told| delivery(told, format)));
     }
     // What has the same time stays in the order of cause and effect.
     moments.sort_by_key(|moment| moment.at);
@@ -217,7 +221,7 @@ fn report(request: &Request) -> Moment {
     moment
 }
 
-fn changed(conversion: &Converted, version: usize, own: &Changed) -> Moment {
+fn changed(conversion: &Converted, version: usize, own: &Changed, format: &Format) -> Moment {
     let (kind, word) = conversion_word::status(own.status);
     let by = match own.actor.as_str() {
         "advertiser" => "by the advertiser's report",
@@ -238,9 +242,9 @@ fn changed(conversion: &Converted, version: usize, own: &Changed) -> Moment {
     }
     moment.facts.push(("conversion id".to_owned(), conversion.id.to_string()));
     moment.facts.extend(conversion.event.clone().map(|event| ("event".to_owned(), event)));
-    moment.facts.extend(conversion.amount.as_ref().map(|sale| ("sale".to_owned(), sale.to_string())));
+    moment.facts.extend(conversion.amount.as_ref().map(|sale| ("sale".to_owned(), format.sum(sale))));
     if own.reason.is_none() {
-        moment.facts.push(("payout".to_owned(), conversion.payout.to_string()));
+        moment.facts.push(("payout".to_owned(), format.sum(&conversion.payout)));
     }
     if conversion.test {
         moment = moment.with("A test: it is counted nowhere and pays nothing.");
@@ -262,7 +266,7 @@ fn waits(conversion: &Converted, format: &Format) -> Option<Moment> {
     Some(Moment::new(waits.until.0, "info", end))
 }
 
-fn delivery(told: &Told) -> Vec<Moment> {
+fn delivery(told: &Told, format: &Format) -> Vec<Moment> {
     let slug = if told.postback.is_empty() { "(removed)" } else { &told.postback };
     let title = format!("Your postback {} is to be told: {}", short(slug), told.status);
     let mut made = Moment::new(told.at.0, "plain", title);
@@ -272,7 +276,7 @@ fn delivery(told: &Told) -> Vec<Moment> {
     }
     made.link = Some((format!("/deliveries/{}", told.id), "Open the delivery".to_owned()));
     let mut moments = vec![made];
-    moments.extend((1..).zip(&told.attempts).map(|(number, own)| attempt(told, number, own)));
+    moments.extend((1..).zip(&told.attempts).map(|(number, own)| attempt(told, number, own, format)));
     if let Some(next) = &told.next_attempt {
         let title = format!("Attempt {} is due", told.attempts.len() + 1);
         moments.push(Moment::new(next.0, "info", title));
@@ -280,10 +284,10 @@ fn delivery(told: &Told) -> Vec<Moment> {
     moments
 }
 
-fn attempt(told: &Told, number: usize, own: &Attempted) -> Moment {
+fn attempt(told: &Told, number: usize, own: &Attempted, format: &Format) -> Moment {
     let delivered = own.http_status.is_some_and(|status| (200..300).contains(&status));
     let kind = if delivered { "good" } else { "bad" };
-    let title = format!("Attempt {number}: {} in {} ms", short(&own.result), own.elapsed_ms);
+    let title = format!("Attempt {number}: {} in {} ms", short(&own.result), format.count(own.elapsed_ms));
     let mut moment = Moment::new(own.at.0, kind, title);
     let body = if own.body.is_empty() { String::new() } else { format!("\n\n{}", own.body) };
     moment.raw.push(("Request", short(&format!("{} {}{body}", own.method, own.url))));

@@ -17,11 +17,11 @@ use store::{Error, Tx, user};
 use super::LINK_MS;
 use crate::caller::Caller;
 use crate::component::Mistakes;
+use crate::login;
 use crate::page::{self, Answer, Section, Shell};
 use crate::refused::Refused;
 use crate::site::Site;
 use crate::viewer::{Owner, Viewer};
-use crate::login;
 
 #[derive(Template)]
 #[template(path = "account/link.html")]
