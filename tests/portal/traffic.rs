@@ -249,7 +249,7 @@ fn a_trace_tells_the_partner_its_side_of_the_whole_story() {
             "Sent on to the offer",
             "reported a result: recorded",
             "its sender was not proven",
-            "1.20 USD",
+            "1.20\u{a0}USD",
             "member has not completed it",
             "Attempt 1",
             "curl -i -X GET",
