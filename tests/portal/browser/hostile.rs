@@ -22,7 +22,8 @@ const HOSTILE: &str = "\"><img src=x onerror=canary=1>'</script><script>canary=1
 /// As much of it as an address of an e-mail has room for, and a browser's name.
 const ADDRESS: &str =
     "\"><img/src=x/onerror=canary=1>{{7919*7919}}wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww@app.example";
-/// As much as the code of an event.
+/// As much as the name of a token, and as the code of an event.
+const TOKEN_NAME: &str = "\"><img src=x onerror=canary=1>{{7919*7919}}";
 const EVENT: &str = "\"><img src=x onerror=canary=1></script><script>canary=1</script>{{7919*7919}}WWWWWWWW";
 const AGENT: &str = "\"><img src=x onerror=canary=1></script><script>canary=1</script>{{7919*7919}}";
 /// What of them must be in no page as it is: an element, a script, the product.
@@ -174,26 +175,28 @@ fn forms(world: &World<'_>, own: &Browser, seen: &mut Seen) {
     let text = |names: &[&'static str]| names.iter().map(|name| (*name, h)).collect::<Vec<_>>();
     let mine: Vec<(&str, &str)> =
         vec![("name", "own"), ("url", &url), ("method", "GET"), ("scope", ""), ("on_success", "1")];
-    for (path, fields) in [
-        ("/profile", text(&["zone", "numbers", "dates"])),
-        ("/profile/password", text(&["current", "password"])),
-        ("/profile/totp", text(&["secret", "code"])),
-        ("/profile/totp/end", text(&["password"])),
-        ("/team/invite", vec![("email", h), ("role", "member")]),
-        ("/tokens", text(&["name"])),
-        ("/reports/views", text(&["name", "query"])),
-        ("/postbacks", text(&["name", "url", "method", "scope"])),
-        ("/postbacks", mine),
-        (&format!("{postback}/test"), with(&[("status", "Success")])),
-        (&format!("{postback}/remove"), text(&["name"])),
-        (&format!("{postback}/replay"), text(&["since", "state"])),
-        (&format!("{postback}/backfill"), text(&["since"])),
-        (&format!("{offer}/copied"), vec![]),
-        (&format!("{offer}/test/click"), with(&[("address", h), ("device", h)])),
-        (&format!("{offer}/test/click"), ids.to_vec()),
+    // What is taken is then in the pages, and what is not in the answer.
+    for (status, path, fields) in [
+        (422, "/profile", text(&["zone", "numbers", "dates"])),
+        (422, "/profile/password", text(&["current", "password"])),
+        (422, "/profile/totp", text(&["secret", "code"])),
+        (422, "/profile/totp/end", text(&["password"])),
+        (422, "/team/invite", vec![("email", h), ("role", "member")]),
+        (422, "/tokens", text(&["name"])),
+        (200, "/tokens", vec![("name", TOKEN_NAME)]),
+        (303, "/reports/views", text(&["name", "query"])),
+        (422, "/postbacks", text(&["name", "url", "method", "scope"])),
+        (303, "/postbacks", mine),
+        (303, &format!("{postback}/test"), with(&[("status", "Success")])),
+        (422, &format!("{postback}/remove"), text(&["name"])),
+        (422, &format!("{postback}/replay"), text(&["since", "state"])),
+        (422, &format!("{postback}/backfill"), text(&["since"])),
+        (303, &format!("{offer}/copied"), vec![]),
+        (422, &format!("{offer}/test/click"), with(&[("address", h), ("device", h)])),
+        (303, &format!("{offer}/test/click"), ids.to_vec()),
     ] {
         let answer = own.post(path, &fields);
-        assert!(matches!(answer.status, 200 | 303 | 409 | 422), "{path}: {answer:?}");
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
         seen.add(&format!("the answer of {path}"), &answer);
     }
     let click =
