@@ -29,53 +29,49 @@ const AGENT: &str = "\"><img src=x onerror=canary=1></script><script>canary=1</s
 /// What of them must be in no page as it is: an element, a script, the product.
 const NEVER: [&str; 4] = ["<img src=x", "<img/src", "<script>canary", "62710561"];
 
-fn network() -> String {
-    let text = json!(HOSTILE).to_string();
-    let code = json!(EVENT).to_string();
-    let email = json!(ADDRESS).to_string();
-    format!(
-        r#"
+/// A network whose every name is the text.
+const NETWORK: &str = r#"
 [[network]]
 label = "acme"
-name = {text}
+name = TEXT
 currency = "USD"
 [[advertiser]]
 slug = "shop"
-name = {text}
-postback_tokens = ["{TOKEN}"]
+name = TEXT
+postback_tokens = ["TOKEN"]
 [[partner]]
 slug = "app"
-name = {text}
+name = TEXT
 [[offer]]
 slug = "levels"
-name = {text}
-headline = {text}
-description = {text}
-terms = {text}
-categories = [{text}, "Plain"]
-creatives = [{{ name = {text}, url = "https://shop.example/x.png" }}]
+name = TEXT
+headline = TEXT
+description = TEXT
+terms = TEXT
+categories = [TEXT, "Plain"]
+creatives = [{ name = TEXT, url = "https://shop.example/x.png" }]
 type = "MultiEvent"
 advertiser = "shop"
-destination = "https://shop.example/levels?click={{gk_click_id}}&n={{gk_offer_name}}&m={{pub_member_id}}"
+destination = "https://shop.example/levels?click={gk_click_id}&n={gk_offer_name}&m={pub_member_id}"
 [[offer.event]]
-code = {code}
-name = {text}
+code = CODE
+name = TEXT
 revenue = "1.00"
 payout = "0.60"
-caps = {{ total = 40 }}
+caps = { total = 40 }
 [[offer]]
 slug = "other"
-name = "Other {{{{7919*7919}}}}"
+name = "Other {{7919*7919}}"
 advertiser = "shop"
-destination = "https://shop.example/other?click={{gk_click_id}}"
+destination = "https://shop.example/other?click={gk_click_id}"
 revenue = "1.00"
 payout = "0.60"
 link_approval = "on_request"
 [[offer]]
 slug = "third"
-name = {text}
+name = TEXT
 advertiser = "shop"
-destination = "https://shop.example/third?click={{gk_click_id}}"
+destination = "https://shop.example/third?click={gk_click_id}"
 revenue = "1.00"
 payout = "0.60"
 [[link]]
@@ -87,9 +83,9 @@ partner = "app"
 [[postback]]
 partner = "app"
 slug = "all"
-url = "http://{{partner}}/postback/all?click={{pub_click_id}}&member={{pub_member_id}}&sub={{pub_sub_1}}&event={{cnv_event_id}}"
+url = "http://{partner}/postback/all?click={pub_click_id}&member={pub_member_id}&sub={pub_sub_1}&event={cnv_event_id}"
 [[user]]
-email = {email}
+email = EMAIL
 role = "partner"
 partner = "app"
 [[user]]
@@ -99,8 +95,15 @@ role = "viewer"
 email = "payer@acme.example"
 role = "advertiser"
 advertiser = "shop"
-"#
-    )
+"#;
+
+/// The same with the texts in their places.
+fn network() -> String {
+    let filled = [("TEXT", HOSTILE), ("EMAIL", ADDRESS), ("CODE", EVENT)];
+    let quoted = |text: &str| json!(text).to_string();
+    let network =
+        filled.iter().fold(NETWORK.to_owned(), |all, (name, text)| all.replace(name, &quoted(text)));
+    network.replace("TOKEN", TOKEN)
 }
 
 /// Every page that was answered.
@@ -126,7 +129,7 @@ impl Seen {
 fn traffic(world: &World<'_>) -> String {
     let value = encoded(HOSTILE);
     let ids = format!("pub_click_id={value}&pub_member_id={value}");
-    let rest: String = (1..=15).map(|number| format!("&pub_sub_{number}={value}")).collect();
+    let rest = (1..=15).map(|number| format!("&pub_sub_{number}={value}")).collect::<Vec<_>>().concat();
     let facts =
         format!("&pub_session_id={value}&pub_gender={value}&pub_geo_state={value}&pub_postal_code={value}");
     let visit = |query: &str| {
