@@ -8,6 +8,7 @@ mod postback;
 mod profile;
 mod report;
 mod team;
+mod template;
 mod traffic;
 
 pub(crate) use login::{Browser, start, start_with};

@@ -518,3 +518,22 @@ fn revenue_and_what_is_others_reach_no_partner_page() {
         stage.world.stop();
     });
 }
+
+#[test]
+fn a_notice_has_the_colours_that_its_reader_chose() {
+    let engine = Engine::sqlite();
+    let stage = World::declared(&engine, NETWORKS, &[]);
+    let shown = |cookie: &str, path: &str| {
+        let url = format!("{}{path}", stage.server().url());
+        let request = http::client().get(url).header("host", SIDES[0].host).header("cookie", cookie);
+        http::answer(request)
+    };
+    for (cookie, theme) in [("theme=dark", "dark"), ("theme=light", "light"), ("a=b", "system")] {
+        let absent = shown(cookie, "/invitation/none");
+        assert_eq!(absent.status, 404);
+        assert!(absent.body.contains(&format!("data-theme=\"{theme}\"")), "{cookie}: {}", absent.body);
+        assert_eq!(absent.header("content-length"), absent.body.len().to_string());
+        assert!(absent.header("content-security-policy").starts_with("default-src 'none'"));
+    }
+    stage.stop();
+}

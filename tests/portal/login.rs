@@ -45,18 +45,26 @@ pub(crate) struct Browser {
     base: String,
     /// The host that it asks for, when that is not the server's address.
     host: Option<String>,
+    /// What it says that it is.
+    agent: &'static str,
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
 impl Browser {
     /// A browser without cookies.
     pub(crate) fn new(world: &World<'_>) -> Self {
-        Self { base: world.server().url().to_owned(), host: None, cookies: Mutex::default() }
+        Self { base: world.server().url().to_owned(), host: None, agent: "a test", cookies: Mutex::default() }
     }
 
     /// The same on another host of the server.
     pub(crate) fn on(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
+        self
+    }
+
+    /// The same with another name of itself.
+    pub(crate) fn called(mut self, agent: &'static str) -> Self {
+        self.agent = agent;
         self
     }
 
@@ -113,6 +121,7 @@ impl Browser {
     #[track_caller]
     pub(crate) fn send(&self, request: http::RequestBuilder) -> Answer {
         let cookies = self.cookies();
+        let request = request.header("user-agent", self.agent);
         let request = if cookies.is_empty() { request } else { request.header("cookie", cookies) };
         let request = match &self.host {
             Some(host) => request.header("host", host),
@@ -192,7 +201,13 @@ fn a_session_is_kept_to_its_host_ends_and_no_other_site_can_use_it() {
 
         let forged = |name: &str, value: &str| {
             let request = http::client().post(format!("{}/profile", browser.base));
-            browser.send(request.header(name, value).form(&[("zone", "Asia/Tokyo")])).status
+            browser
+                .send(request.header(name, value).form(&[
+                    ("zone", "Asia/Tokyo"),
+                    ("numbers", "space_point"),
+                    ("dates", "iso"),
+                ]))
+                .status
         };
         assert_eq!(forged("sec-fetch-site", "cross-site"), 403);
         assert_eq!(forged("sec-fetch-site", "same-site"), 403);

@@ -191,7 +191,7 @@ fn a_newcomer_gets_a_link_customises_it_and_tests_it_until_the_checklist_is_gree
             &[
                 "reported a result: recorded",
                 "Attempt 1: answered 200",
-                "3.25 USD",
+                "3.25\u{a0}USD",
                 "pays nothing",
                 "all?click=c%201",
             ],
@@ -295,6 +295,86 @@ fn what_a_test_is_refused_for_is_told_and_roles_and_states_hold() {
             }
         }
         eventually("the catalog has the link", AT_MOST, || browser.page("/offers").contains("Requested"));
+        world.stop();
+    });
+}
+
+/// An offer one of whose events partners are not shown.
+const STAGES: &str = r#"
+[[offer]]
+slug = "stages"
+name = "Stages"
+type = "MultiEvent"
+advertiser = "shop"
+destination = "https://shop.example/stages?click={gk_click_id}"
+[[offer.event]]
+code = "signup"
+revenue = "7.7717"
+payout = "0.40"
+[[offer.event]]
+code = "secret-step"
+name = "Hidden step"
+visible = false
+revenue = "7.7717"
+payout = "0.10"
+[[link]]
+offer = "stages"
+partner = "app"
+[[postback]]
+partner = "app"
+slug = "stages"
+offer = "stages"
+url = "http://{partner}/postback/stages?event={cnv_event_id}&payout={payout}"
+"#;
+
+#[test]
+fn an_event_that_partners_are_not_shown_is_named_nowhere() {
+    for_each_engine(|engine| {
+        let world = start_with(engine, STAGES);
+        let browser = Browser::log_in(&world, "member@app.example");
+        let click = world.click("stages", "ada");
+        for event in ["signup", "secret-step"] {
+            assert_eq!(world.report(&format!("gk_click_id={click}&cnv_event_id={event}")).code(), "recorded");
+        }
+        let told = world.received();
+        let mut told: Vec<_> =
+            told.iter().map(|one| (one.parameter("payout"), one.parameter("event"))).collect();
+        told.retain(|(payout, _)| !payout.is_empty());
+        told.sort_unstable();
+        assert_eq!(told, [("0.10", ""), ("0.40", "signup")]);
+        let offer = offer(&world, "stages");
+        let told = world.engine.sql("select delivery_id from delivery");
+        let deliveries =
+            told.iter().map(|row| format!("/deliveries/{}", uuid::Uuid::parse_str(&row[0]).unwrap()));
+        let by_event = "/reports?range=today&by=event&chart=conversions";
+        eventually("both are counted", AT_MOST, || browser.page(by_event).contains("(not shown)"));
+        let pages = [
+            "/conversions?range=today",
+            "/conversions.csv?range=today",
+            by_event,
+            "/reports.csv?range=today&by=event",
+            &format!("/trace/{click}"),
+            "/search?q=click-ada",
+            &format!("{offer}/activity"),
+            &format!("{offer}/events"),
+            &format!("{offer}/test"),
+            "/postbacks/builder?url=https%3A%2F%2Fx.example%2F%3Fe%3D%7Bcnv_event_id%7D",
+        ];
+        for page in pages.map(str::to_owned).into_iter().chain(deliveries) {
+            let shown = match browser.get(&page) {
+                found if found.status == 303 => browser.page(found.header("location")),
+                found => found.body,
+            };
+            assert!(!shown.contains("secret-step") && !shown.contains("Hidden step"), "{page}: {shown}");
+        }
+        assert!(browser.page(&format!("/trace/{click}")).contains("(not shown)"));
+        // To ask for it finds as little as to ask for one that is not there.
+        let asked = |event: &str| {
+            let rows = browser.page(&format!("/conversions.csv?range=today&offer=stages&event={event}"));
+            let report = browser.page(&format!("/reports.csv?range=today&by=offer&event={event}"));
+            (rows.lines().count(), report.lines().count())
+        };
+        assert_eq!((asked("secret-step"), asked("signup")), (asked("no-such"), (2, 2)));
         world.stop();
     });
 }

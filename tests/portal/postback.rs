@@ -120,6 +120,8 @@ fn what_is_wrong_is_said_beside_what_was_typed() {
                 .body
                 .contains("You have a postback of this name")
         );
+        let gone = refused(&fields("up", "https://x.example/{pub_click_id}/../done", "")).body;
+        assert!(gone.contains("write the path as it is to be sent"), "{gone}");
         let levels = world.applied.id("offer", "levels");
         let event = format!("{levels}/no such");
         assert!(refused(&fields("e", "https://x.example/", &event)).body.contains("no event"));
@@ -227,6 +229,29 @@ fn deliveries_are_looked_at_sent_again_and_filled_in() {
         engine.execute("update delivery set partner_id = network_id");
         let theirs = member.get(&delivery);
         assert_eq!((theirs.status, &theirs.body), (404, &absent.body));
+        world.stop();
+    });
+}
+
+#[test]
+fn an_endpoint_that_fails_is_shown_as_paused_until_it_is_back() {
+    for_each_engine(|engine| {
+        let world = start(engine);
+        let reader = Browser::log_in(&world, "reader@app.example");
+        let page = format!("/postbacks/{}", world.applied.id("postback", "app/all"));
+        world.partner.set_behaviour(Behaviour::Status(500));
+        for number in 0..8 {
+            let click = world.click("flat", &format!("m{number}"));
+            world.report(&format!("gk_click_id={click}"));
+        }
+        shows(&reader, &page, "<strong>Paused:</strong>");
+        let shown = reader.page(&page);
+        assert!(shown.contains("5 times in a row") && shown.contains("Nothing is sent until 20"), "{shown}");
+        assert!(reader.page("/postbacks").contains("Paused"));
+        world.partner.set_behaviour(Behaviour::Ok);
+        world.received();
+        assert_eq!(world.count("postback where paused_until_ms is not null"), 0);
+        assert!(!reader.page(&page).contains("Paused"));
         world.stop();
     });
 }

@@ -6,7 +6,21 @@ use testkit::for_each_engine;
 use totp_rs::{Builder, Secret};
 
 use super::login::PASSWORD;
-use super::{Browser, start};
+use super::{Browser, start, start_with};
+
+/// An offer whose payout and cap have thousands.
+const FORMATTED: &str = r#"
+[[offer]]
+slug = "thousands"
+advertiser = "shop"
+destination = "https://shop.example/t?click={gk_click_id}"
+revenue = "2000"
+payout = "1234.50"
+caps = { total = 10001 }
+[[link]]
+offer = "thousands"
+partner = "app"
+"#;
 
 #[test]
 fn zone_password_and_sessions_are_the_user_s_own() {
@@ -15,8 +29,9 @@ fn zone_password_and_sessions_are_the_user_s_own() {
         let here = Browser::log_in(&world, "reader@app.example");
         let there = Browser::log_in(&world, "reader@app.example");
         assert!(here.page("/profile").contains("UTC"));
-        assert_eq!(here.post("/profile", &[("zone", "Mars/Olympus")]).status, 422);
-        assert_eq!(here.submit("/profile", &[("zone", "Asia/Tokyo")]), "/profile?said=zone");
+        let form = |zone| [("zone", zone), ("numbers", "space_point"), ("dates", "iso")];
+        assert_eq!(here.post("/profile", &form("Mars/Olympus")).status, 422);
+        assert_eq!(here.submit("/profile", &form("Asia/Tokyo")), "/profile?said=reading");
         assert!(there.page("/profile/sessions").contains("Asia/Tokyo"), "the zone stands beside the table");
 
         let wrong =
@@ -43,9 +58,60 @@ fn zone_password_and_sessions_are_the_user_s_own() {
     });
 }
 
+#[test]
+fn numbers_and_dates_are_shown_as_chosen_and_files_stay_as_they_are() {
+    for_each_engine(|engine| {
+        let world = start_with(engine, FORMATTED);
+        let browser = Browser::log_in(&world, "reader@app.example");
+        let click = world.click("thousands", "ada");
+        assert_eq!(world.report(&format!("gk_click_id={click}")).status, 200);
+        engine.execute("update conversion set received_ms = 1795489512042");
+        let offer = format!("/offers/{}", world.applied.id("offer", "thousands"));
+        let list = "/conversions?range=2026-11-24";
+        let file = browser.page("/conversions.csv?range=2026-11-24");
+        assert!(file.contains("2026-11-24 03:05:12,") && file.contains(",1234.50,USD,"), "{file}");
+        let choose = |numbers, dates, sum: &str| {
+            browser.submit("/profile", &[("zone", ""), ("numbers", numbers), ("dates", dates)]);
+            let trace = browser.page(&format!("/trace/{click}"));
+            assert!(trace.replace(['\u{202f}', '\u{a0}'], "_").contains(sum), "{trace}");
+            let shown = [list, &offer, "/home", &format!("/trace/{click}")].map(|page| browser.page(page));
+            assert_eq!(browser.page("/conversions.csv?range=2026-11-24"), file, "files are for machines");
+            assert!(browser.page("/offers.csv").contains(",1234.50 USD,"));
+            shown.concat().replace('\u{202f}', "_").replace('\u{a0}', " ")
+        };
+        for (numbers, dates, told) in [
+            ("space_point", "iso", ["1234.50 USD", "2026-11-24 03:05:12", "of 10_001 conv", "2026-11-24"]),
+            (
+                "comma_point",
+                "month_name",
+                ["1,234.50 USD", "Nov 24, 2026 03:05:12", "of 10,001 conv", "Nov 24, 2026"],
+            ),
+            (
+                "point_comma",
+                "day_points",
+                ["1.234,50 USD", "24.11.2026 03:05:12", "of 10.001 conv", "24.11.2026"],
+            ),
+            (
+                "space_comma",
+                "day_slashes",
+                ["1_234,50 USD", "24/11/2026 03:05:12", "of 10_001 conv", "24/11/2026"],
+            ),
+        ] {
+            let shown = choose(numbers, dates, &told[0].replace(' ', "_"));
+            for text in told {
+                assert!(shown.contains(text), "{numbers} {dates}: {text}");
+            }
+        }
+        let wrong = [("zone", ""), ("numbers", "roman"), ("dates", "stardate")];
+        let refused = browser.post("/profile", &wrong);
+        assert!(refused.status == 422 && refused.body.contains("2 fields need a correction"), "{refused:?}");
+        world.stop();
+    });
+}
+
 /// The code of a secret, so many seconds from now.
 #[expect(clippy::disallowed_methods, reason = "an app that makes codes has its own clock")]
-fn code(secret: &str, ahead: u64) -> String {
+pub(super) fn code(secret: &str, ahead: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let totp = Builder::new().with_secret(Secret::try_from_base32(secret).unwrap()).build().unwrap();
     totp.generate(now + ahead).to_string()

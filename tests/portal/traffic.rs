@@ -178,7 +178,8 @@ fn a_range_is_days_of_the_viewers_zone() {
             cells(&page).into_iter().map(|mut row| row.remove(0)).collect()
         };
         assert_eq!(on("2026-11-18").len(), 2, "one day in UTC");
-        browser.submit("/profile", &[("zone", "Asia/Kathmandu")]);
+        browser
+            .submit("/profile", &[("zone", "Asia/Kathmandu"), ("numbers", "space_point"), ("dates", "iso")]);
         assert_eq!(on("2026-11-18"), ["2026-11-18 23:59:59"]);
         assert_eq!(on("2026-11-19"), ["2026-11-19 00:00:00"]);
         assert!(browser.page("/clicks").contains("Asia/Kathmandu (UTC+5:45)"));
@@ -248,7 +249,7 @@ fn a_trace_tells_the_partner_its_side_of_the_whole_story() {
             "Sent on to the offer",
             "reported a result: recorded",
             "its sender was not proven",
-            "1.20 USD",
+            "1.20\u{a0}USD",
             "member has not completed it",
             "Attempt 1",
             "curl -i -X GET",

@@ -46,18 +46,37 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Breakers(Mutex<HashMap<PostbackId, Breaker>>);
 
+/// What an attempt did to its endpoint's breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    /// Nothing.
+    Not,
+    /// Nothing is sent until then.
+    Opened(Timestamp),
+    /// Everything is sent again.
+    Closed,
+}
+
 impl Breakers {
     pub(crate) fn admits(&self, id: PostbackId, now: Timestamp) -> Admission {
         let breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.get(&id).map_or(Admission::All, |breaker| breaker.admits(now))
     }
 
-    fn learn(&self, id: PostbackId, attempted: Attempted, now: Timestamp) {
+    /// Learns how an attempt ended, and says whether the breaker moved with it.
+    fn learn(&self, id: PostbackId, attempted: Attempted, now: Timestamp) -> Moved {
         let mut breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let breaker = breakers.entry(id).or_default();
+        let before = breaker.open_until();
         breaker.learn(attempted, now);
+        let after = breaker.open_until();
         if *breaker == Breaker::default() {
             breakers.remove(&id);
+        }
+        match after {
+            _ if after == before => Moved::Not,
+            Some(until) => Moved::Opened(until),
+            None => Moved::Closed,
         }
     }
 }
@@ -136,10 +155,10 @@ async fn deliver(
     let attempted = message::attempted(&outcome);
     let attempt = message::attempt(&message, &outcome, started);
     let now = shared.ambient.now();
-    shared.breakers.learn(postback.id, attempted, now);
+    let moved = shared.breakers.learn(postback.id, attempted, now);
     let fate = next(attempted, claimed.attempt, now, (shared.ambient.random)());
     metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(fate)).increment(1);
-    record(&shared, postback, claimed, attempt, fate, now).await
+    record(&shared, postback, claimed, Ended { attempt, next: fate, moved, at: now }).await
 }
 
 const fn result_label(next: Next) -> &'static str {
@@ -151,13 +170,19 @@ const fn result_label(next: Next) -> &'static str {
     }
 }
 
+/// How an attempt ended.
+struct Ended {
+    attempt: Attempt,
+    next: Next,
+    moved: Moved,
+    at: Timestamp,
+}
+
 async fn record(
     shared: &Shared,
     postback: Arc<Postback>,
     claimed: Claimed,
-    attempt: Attempt,
-    next: Next,
-    now: Timestamp,
+    Ended { attempt, next, moved, at: now }: Ended,
 ) -> Result<(), Error> {
     let fate = match next {
         Next::Delivered => Fate::Ended(DeliveryState::Delivered),
@@ -169,6 +194,11 @@ async fn record(
         .db
         .write(move |tx| {
             let held = store::delivery::finish(tx, postback.network, &claimed, &attempt, fate, now)?;
+            match moved {
+                Moved::Not => {}
+                Moved::Opened(until) => store::postback::pause(tx, postback.id, Some(until))?,
+                Moved::Closed => store::postback::pause(tx, postback.id, None)?,
+            }
             if next == Next::Disable {
                 store::postback::disable(tx, postback.id, "the endpoint answered 410 Gone")?;
             }

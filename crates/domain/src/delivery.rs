@@ -115,6 +115,11 @@ pub enum Admission {
 }
 
 impl Breaker {
+    /// Until when nothing is sent; none while it is closed.
+    pub fn open_until(&self) -> Option<Timestamp> {
+        self.open_until
+    }
+
     /// What may be sent at `now`.
     pub fn admits(&self, now: Timestamp) -> Admission {
         match self.open_until {

@@ -110,6 +110,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::{Newest, advice};
+    use crate::format::Numbers;
     use crate::health::Health;
     use crate::sketch::Seen;
     use crate::time::Timestamp;
@@ -136,7 +137,7 @@ mod tests {
             Newest::of(&clicks, |_| -> Result<_, Infallible> { unreachable!("each came once") }).unwrap();
         assert_eq!((newest.same, newest.top_members.len()), (25, 0));
         assert_eq!(
-            advice(&Health { newest, ..Health::default() }, 7).len(),
+            advice(&Health { newest, ..Health::default() }, 7, Numbers::CommaPoint).len(),
             1,
             "nothing but that nobody came"
         );

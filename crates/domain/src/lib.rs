@@ -17,6 +17,7 @@ pub mod click;
 pub mod conversion;
 pub mod delivery;
 pub mod erase;
+pub mod format;
 pub mod health;
 pub mod id;
 pub mod inbound;

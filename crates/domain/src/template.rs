@@ -49,6 +49,9 @@ pub enum TemplateError {
     /// Longer than [`MAX_TEMPLATE_BYTES`].
     #[error("longer than 4096 bytes")]
     TooLong,
+    /// A `..` behind a macro: it would take the macro out of the URL.
+    #[error("a `..` behind a macro takes it out of the path again; write the path as it is to be sent")]
+    Swallowed,
     /// A user name or password in the URL.
     #[error("a user name or password in the URL is not allowed; use a parameter")]
     Credentials,
@@ -70,13 +73,15 @@ pub struct Template<M> {
 impl<M: MacroName> Template<M> {
     /// Checks and compiles a template.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        if text.len() > MAX_TEMPLATE_BYTES {
-            return Err(TemplateError::TooLong);
-        }
-        let parts = split(text)?;
-        check_url(text, &parts)?;
-        // Parsing once more with every macro empty normalises the literal parts (spaces, non-ASCII, tabs).
-        let parts = normalise(parts);
+        let parts = checked(text)?;
+        let parts = normalise(&parts).ok_or(TemplateError::Swallowed)?;
+        Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// Compiles one that was saved before a `..` behind a macro was refused: it is sent as it was written.
+    pub fn stored(text: &str) -> Result<Self, TemplateError> {
+        let parts = checked(text)?;
+        let parts = normalise(&parts).unwrap_or(parts);
         Ok(Self { text: text.to_owned(), parts })
     }
 
@@ -159,6 +164,15 @@ impl<W: Write> Encoder<'_, W> {
     }
 }
 
+fn checked<M: MacroName>(text: &str) -> Result<Vec<Part<M>>, TemplateError> {
+    if text.len() > MAX_TEMPLATE_BYTES {
+        return Err(TemplateError::TooLong);
+    }
+    let parts = split(text)?;
+    check_url(text, &parts)?;
+    Ok(parts)
+}
+
 fn split<M: MacroName>(text: &str) -> Result<Vec<Part<M>>, TemplateError> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -224,22 +238,26 @@ fn filled<M>(parts: &[Part<M>], value: &str) -> String {
     parts.iter().map(text).collect()
 }
 
-/// Literal parts become what a URL parser would send: encoded, without line breaks. Done once, at save.
-fn normalise<M: MacroName>(parts: Vec<Part<M>>) -> Vec<Part<M>> {
+/// Literal parts become what a URL parser would send: encoded, without line breaks. Done once, at save. None when the
+/// parser takes a macro away: behind `/{macro}/..` nothing is left of it.
+fn normalise<M: MacroName>(parts: &[Part<M>]) -> Option<Vec<Part<M>>> {
     // A marker that no parser changes and that cannot occur in a template by chance.
     const MARK: &str = "pitlane-macro-5f3a9c";
-    let text = filled(&parts, MARK);
-    let Ok(url) = Url::parse(&text) else { return parts };
+    let text = filled(parts, MARK);
+    let url = Url::parse(&text).ok()?;
     let mut literals = url.as_str().split(MARK).map(str::to_owned);
+    if literals.clone().count() != text.split(MARK).count() {
+        return None;
+    }
     let mut normal = Vec::with_capacity(parts.len());
     let first = literals.next().unwrap_or_default();
     normal.push(Part::Literal(first));
-    for part in &parts {
+    for part in parts {
         if let Part::Macro(name) = part {
             normal.push(Part::Macro(*name));
             normal.push(Part::Literal(literals.next().unwrap_or_default()));
         }
     }
     normal.retain(|part| !matches!(part, Part::Literal(text) if text.is_empty()));
-    normal
+    Some(normal)
 }

@@ -68,7 +68,7 @@ fn link(destination: &str) -> Link {
         currency: "USD".parse().unwrap(),
         conversion_kind: ConversionKind::FlatRate,
         results: Results::Single(terms),
-        destination: Destination::parse(destination).unwrap(),
+        destination: Destination::stored(destination).unwrap(),
         fallback_url: Some("https://fallback.example/{none}?x=}".into()),
         attribution_window_ms: 30 * DAY_MS,
         rules: Rules::default(),

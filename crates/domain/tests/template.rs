@@ -23,6 +23,7 @@ fn macros_may_stand_anywhere_behind_the_host() {
             "https://shop.example/a/{gk_click_id}/b?x={pub_sub_15}#{random}",
             "https://shop.example/a/v/b?x=v#v",
         ),
+        ("https://shop.example/a/../{gk_click_id}?up=/../{random}", "https://shop.example/v?up=/../v"),
         ("HTTPS://Shop.Example:443/ö?c={gk_click_id}", "https://shop.example/%C3%B6?c=v"),
         ("http://[::1]:8080/?{gk_click_id}={ip}", "http://[::1]:8080/?v=v"),
     ] {
@@ -55,6 +56,18 @@ fn a_wrong_template_is_refused_with_its_reason() {
         matches!(refused("https://shop.example/?c={cid}"), TemplateError::Unknown { name, .. } if name == "cid")
     );
     assert!(matches!(refused("https://shop.example/?c={}"), TemplateError::Unknown { .. }));
+    for gone in [
+        "a/{gk_click_id}/../b",
+        "{gk_click_id}/%2e%2E?c={gk_click_id}",
+        "a/{gk_click_id}/./..",
+        "{random}\\..",
+    ] {
+        let text = format!("https://shop.example/{gone}");
+        assert_eq!(refused(&text), TemplateError::Swallowed, "{text}");
+        assert!(refused(&text).to_string().contains("write the path as it is to be sent"));
+        let kept = Destination::stored(&text).unwrap().expand(|_, to| to.text("v"));
+        assert_eq!(kept.matches('v').count(), text.matches('{').count(), "{kept}");
+    }
     assert!(matches!(refused(&format!("https://shop.example/{}", "a".repeat(5000))), TemplateError::TooLong));
     let without = Destination::parse("https://shop.example/").unwrap().require(DestinationMacro::ClickId);
     assert_eq!(without.unwrap_err(), TemplateError::Missing("gk_click_id"));
@@ -96,7 +109,14 @@ proptest! {
         template in templates(),
         value in "\\PC{0,40}|[\\x00-\\x7f]{0,40}",
     ) {
-        let template = Destination::parse(&template).unwrap();
+        // A path that goes up again over a macro is refused; in such a template nothing else is wrong.
+        let template = match Destination::parse(&template) {
+            Err(why) => {
+                prop_assert_eq!(why, TemplateError::Swallowed);
+                return Ok(());
+            }
+            Ok(kept) => kept,
+        };
         let plain = Url::parse(&template.expand(|_, to| to.text("x"))).unwrap();
         let filled = template.expand(|_, to| to.text(&value));
         let url = Url::parse(&filled).unwrap();

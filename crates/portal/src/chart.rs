@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 
 use askama::filters::{Escaper, Html};
 use domain::time::Timestamp;
-use jiff::tz::TimeZone;
 
-use crate::format;
+use crate::format::Format;
 use crate::icon::Svg;
 
 /// Height of the drawing in pixels, and the part of it that data may use.
@@ -39,9 +38,9 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// A day in a zone.
-    pub(crate) fn day(at: Timestamp, zone: &TimeZone) -> Self {
-        Self { short: format::short_day(at, zone), exact: format::day(at, zone) }
+    /// A day.
+    pub(crate) fn day(at: Timestamp, format: &Format) -> Self {
+        Self { short: format.short_day(at), exact: format.day(at) }
     }
 }
 
@@ -74,7 +73,8 @@ pub(crate) struct Chart {
 
 impl Chart {
     /// A chart of counts.
-    pub(crate) fn counts(kind: Kind, title: &str, marks: Vec<Mark>, main: Series) -> Self {
+    pub(crate) fn counts(kind: Kind, title: &str, marks: Vec<Mark>, main: Series, format: &Format) -> Self {
+        let format = format.clone();
         Self {
             kind,
             title: title.to_owned(),
@@ -82,7 +82,7 @@ impl Chart {
             main,
             second: None,
             partial: false,
-            write: Box::new(format::count),
+            write: Box::new(move |count| format.count(count)),
         }
     }
 
@@ -433,9 +433,9 @@ pub(crate) fn sparkline(title: &str, values: &[Option<i64>]) -> Svg {
 }
 
 /// Steps of which each keeps a part of the one before: how many, and which share went on.
-pub(crate) fn funnel(title: &str, steps: &[(&str, i64)]) -> Svg {
+pub(crate) fn funnel(title: &str, steps: &[(&str, i64)], format: &Format) -> Svg {
     let most = steps.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
-    let told = steps.iter().map(|(name, count)| format!("{name}: {}", format::count(*count)));
+    let told = steps.iter().map(|(name, count)| format!("{name}: {}", format.count(*count)));
     let summary = told.collect::<Vec<_>>().join(", ");
     let mut out = format!(
         "<figure class=\"chart\"><svg class=\"funnel\" width=\"100%\" height=\"{}\" role=\"img\">\
@@ -446,7 +446,7 @@ pub(crate) fn funnel(title: &str, steps: &[(&str, i64)]) -> Svg {
     );
     for (at, (name, count)) in steps.iter().enumerate() {
         let (y, before) = (at * 44, at.checked_sub(1).map(|before| steps[before].1));
-        let kept = before.map(|before| format!("{} of the step before", format::percent(*count, before)));
+        let kept = before.map(|before| format!("{} of the step before", format.percent(*count, before)));
         let wide = i64::try_from(i128::from(*count) * i128::from(FULL) / i128::from(most))
             .unwrap_or(0)
             .clamp(0, FULL);
@@ -456,7 +456,7 @@ pub(crate) fn funnel(title: &str, steps: &[(&str, i64)]) -> Svg {
              <rect class=\"step lost\" x=\"0\" y=\"{}\" width=\"100%\" height=\"10\" rx=\"2\"/>\
              <rect class=\"step\" x=\"0\" y=\"{}\" width=\"{}\" height=\"10\" rx=\"2\"/>",
             y + 12,
-            safe(&format!("{name}  {}", format::count(*count))),
+            safe(&format!("{name}  {}", format.count(*count))),
             y + 12,
             safe(&kept.unwrap_or_default()),
             y + 20,

@@ -1,5 +1,5 @@
 //! The Checklist tab of an offer's page: what a link needs before money comes, ticked by the system from what it has
-//! seen, never by hand. Test clicks count as well: they are how the list is worked through.
+//! seen, and never on somebody's word alone, but for the copying, which happens in a browser. Test clicks count as well: they are how the list is worked through.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,10 +11,12 @@ use domain::click::{Click, Verdict};
 use domain::conversion::Status;
 use domain::delivery::DeliveryState;
 use domain::health::Health;
+use domain::time::Timestamp;
+use domain::visit::Param;
 use store::{Error, Tx};
 
 use crate::component::Tab;
-use crate::format;
+use crate::format::Format;
 use crate::health::{self, DAYS, Warned};
 use crate::offer::{Own, Show, find};
 use crate::page::{self, Answer, Shell};
@@ -45,6 +47,8 @@ struct Line {
 /// What the system has seen of a link.
 #[derive(Debug, Default)]
 struct Evidence {
+    /// When it was copied first, and by whom.
+    copied: Option<(Timestamp, String)>,
     /// Its clicks of the last days.
     health: Health,
     /// Its newest test clicks.
@@ -82,11 +86,12 @@ pub(crate) async fn show(
     let evidence = site.app.db.read(move |tx| own.map(|own| evidence(tx, own)).transpose()).await?;
     let mut evidence = evidence.unwrap_or_default();
     let mut warnings = Vec::new();
-    if let Some(link) = own.and_then(|own| viewer.link(own.id)) {
+    let link = own.and_then(|own| viewer.link(own.id));
+    if let Some(link) = link {
         let (health, shown) = health::of_link(&site, &viewer, link).await?;
         (evidence.health, warnings) = (health, shown.warnings);
     }
-    let lines = lines(&evidence);
+    let lines = lines(&evidence, &viewer.format);
     let page = Page {
         shell: found.shell(&viewer),
         tabs: found.tabs(Show::Checklist),
@@ -100,10 +105,24 @@ pub(crate) async fn show(
     Ok(page::html(StatusCode::OK, &page))
 }
 
+/// `POST /offers/{offer}/copied`: the viewer copied the link, as the button's script says, or they themselves.
+pub(crate) async fn note_copied(
+    State(site): State<Arc<Site>>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Answer, Refused> {
+    let found = find(&site, &viewer, &id).await?;
+    let own = found.own.ok_or(Refused::Absent)?;
+    let (user, at) = (viewer.user.id, viewer.now);
+    site.app.db.write(move |tx| store::link_copy::note(tx, own.id, user, at)).await?;
+    Ok(page::see_other(&format!("{}/checklist", found.path())))
+}
+
 fn evidence(tx: &mut Tx<'_>, own: Own) -> Result<Evidence, Error> {
     let tests = store::activity::test_clicks(tx, own.id, TESTS)?;
     let converted = store::activity::test_conversions(tx, own.id, TESTS)?;
-    let mut evidence = Evidence { tests, ..Evidence::default() };
+    let copied = store::link_copy::first(tx, own.id)?;
+    let mut evidence = Evidence { copied, tests, ..Evidence::default() };
     let newest = store::activity::conversions(tx, own.id, TESTS)?;
     for conversion in converted.iter().chain(&newest) {
         if evidence.answered {
@@ -122,25 +141,14 @@ fn evidence(tx: &mut Tx<'_>, own: Own) -> Result<Evidence, Error> {
 }
 
 /// Every line, in the order in which they are done.
-fn lines(seen: &Evidence) -> Vec<Line> {
-    let hits = seen.health.total().hits;
-    let clicked = hits > 0 || !seen.tests.is_empty();
+fn lines(seen: &Evidence, format: &Format) -> Vec<Line> {
     vec![
-        line(
-            clicked,
-            "Link copied",
-            if clicked { "a click came over it".to_owned() } else { String::new() },
-            ("Copy the Offer URL, with your tracker's macros filled in.", "#link"),
-        ),
-        present(seen, "pub_click_id", [Verdict::ClickIdEmpty, Verdict::ClickIdMacro], |click| {
-            click.pub_click_id.is_some()
-        }),
-        present(seen, "pub_member_id", [Verdict::MemberIdEmpty, Verdict::MemberIdMacro], |click| {
-            click.pub_member_id.is_some()
-        }),
-        redirects(seen),
-        unique(seen),
-        varies(seen),
+        copied(seen, format),
+        present(seen, Param::ClickId, [Verdict::ClickIdEmpty, Verdict::ClickIdMacro], format),
+        present(seen, Param::MemberId, [Verdict::MemberIdEmpty, Verdict::MemberIdMacro], format),
+        redirects(seen, format),
+        unique(seen, format),
+        varies(seen, format),
         tested(seen),
         converted(seen),
         answered(seen),
@@ -152,6 +160,18 @@ fn line(done: bool, word: &'static str, seen: String, (next, href): (&'static st
     Line { done, word, seen, next, href }
 }
 
+/// Copied with the page's button; or with the mouse, and then the first click tells.
+fn copied(seen: &Evidence, format: &Format) -> Line {
+    let clicked = seen.health.total().hits > 0 || !seen.tests.is_empty();
+    let told = match &seen.copied {
+        Some((at, email)) => format!("by {email}, {}", format.time(*at)),
+        None if clicked => "a click came over it".to_owned(),
+        None => String::new(),
+    };
+    let next = ("Copy the Offer URL, with your tracker's macros filled in.", "#link");
+    line(clicked || seen.copied.is_some(), "Link copied", told, next)
+}
+
 /// How many hits had one of these verdicts.
 fn hits(health: &Health, verdicts: [Verdict; 2]) -> i64 {
     let own = health.verdicts.iter().filter(|judged| verdicts.contains(&judged.verdict));
@@ -159,21 +179,19 @@ fn hits(health: &Health, verdicts: [Verdict; 2]) -> i64 {
 }
 
 /// A parameter is there when hits came and hardly any lacked it; before there are hits, the last test click tells.
-fn present(
-    seen: &Evidence,
-    word: &'static str,
-    lacking: [Verdict; 2],
-    given: impl Fn(&Click) -> bool,
-) -> Line {
-    let word = if word == "pub_click_id" { "pub_click_id present" } else { "pub_member_id present" };
+fn present(seen: &Evidence, param: Param, lacking: [Verdict; 2], format: &Format) -> Line {
+    let (word, given): (_, fn(&Click) -> bool) = match param {
+        Param::ClickId => ("pub_click_id present", |click| click.pub_click_id.is_some()),
+        _ => ("pub_member_id present", |click| click.pub_member_id.is_some()),
+    };
     let fill = "Fill your tracker's macro in under Customize URL; these visitors were turned away.";
     let total = seen.health.total().hits;
     let lacked = hits(&seen.health, lacking);
     if total > 0 {
         let told = if lacked == 0 {
-            format!("on all of {} clicks", format::count(total))
+            format!("on all of {} clicks", format.count(total))
         } else {
-            format!("missing or not replaced on {} of the clicks", format::percent(lacked, total))
+            format!("missing or not replaced on {} of the clicks", format.percent(lacked, total))
         };
         return line(lacked * 100 <= total, word, told, (fill, "#customise"));
     }
@@ -187,11 +205,11 @@ fn present(
     line(good, word, told, ("Make a test click with the parameter filled in.", "/test"))
 }
 
-fn redirects(seen: &Evidence) -> Line {
+fn redirects(seen: &Evidence, format: &Format) -> Line {
     let word = "Link redirects";
     let sent: i64 = seen.health.total().sent_on;
     if sent > 0 {
-        return line(true, word, format!("{} visitors sent on", format::count(sent)), ("", ""));
+        return line(true, word, format!("{} visitors sent on", format.count(sent)), ("", ""));
     }
     let last = seen.tests.first();
     let sends_on = |click: &Click| click.verdict.sends_on() && !click.facts.destination.is_empty();
@@ -208,28 +226,32 @@ fn redirects(seen: &Evidence) -> Line {
     )
 }
 
-fn unique(seen: &Evidence) -> Line {
+fn unique(seen: &Evidence, format: &Format) -> Line {
     let word = "Click ids unique";
     let newest = &seen.health.newest;
     let next = "Send a new click id with every click; make two test clicks with different ones.";
     if newest.clicks > 1 {
-        let told = format!("{} different ones on the last {} clicks", newest.click_ids, newest.clicks);
+        let told = apart(newest.click_ids, newest.clicks, format);
         return line(newest.click_ids * 100 >= newest.clicks * 98, word, told, (next, "#customise"));
     }
     different(seen, word, (next, "/test"), |click| click.pub_click_id.as_deref())
 }
 
-fn varies(seen: &Evidence) -> Line {
+fn varies(seen: &Evidence, format: &Format) -> Line {
     let word = "Member ids vary";
     let newest = &seen.health.newest;
     let next = "Send a value that is another one for each of your users, or reuse the click id.";
     if newest.clicks > 1 {
         let top = newest.top_members.first().map_or(0, |(_, count)| *count);
         let constant = newest.members < 2 || (newest.clicks >= 20 && top * 100 > newest.clicks * REPEATED);
-        let told = format!("{} different ones on the last {} clicks", newest.members, newest.clicks);
+        let told = apart(newest.members, newest.clicks, format);
         return line(!constant, word, told, (next, "#customise"));
     }
     different(seen, word, (next, "/test"), |click| click.pub_member_id.as_deref())
+}
+
+fn apart(values: usize, clicks: usize, format: &Format) -> String {
+    format!("{} different ones on the last {} clicks", format.len(values), format.len(clicks))
 }
 
 /// Whether test clicks carried more than one value.
@@ -299,7 +321,6 @@ mod tests {
     use domain::health::{Judged, Newest};
     use domain::id::{ClickId, LinkId};
     use domain::report::Clicks;
-    use domain::time::Timestamp;
     use uuid::Uuid;
 
     use super::*;
@@ -317,14 +338,19 @@ mod tests {
     }
 
     fn ticks(seen: &Evidence) -> String {
-        lines(seen).iter().map(|line| if line.done { 'x' } else { '.' }).collect()
+        lines(seen, &Format::sample()).iter().map(|line| if line.done { 'x' } else { '.' }).collect()
     }
 
     #[test]
     fn the_list_is_worked_through_with_tests() {
         let mut seen = Evidence::default();
         assert_eq!(ticks(&seen), ".........");
-        assert!(lines(&seen).iter().all(|line| !line.next.is_empty() && !line.href.is_empty()));
+        seen.copied = Some((Timestamp::from_ms(0), "ada@app.example".to_owned()));
+        assert_eq!(ticks(&seen), "x........");
+        seen.copied = None;
+        assert!(
+            lines(&seen, &Format::sample()).iter().all(|line| !line.next.is_empty() && !line.href.is_empty())
+        );
         seen.tests = vec![test_click(1, Verdict::ClickIdEmpty)];
         seen.tests[0].facts.destination.clear();
         assert_eq!(ticks(&seen), "x.x......");
@@ -334,12 +360,12 @@ mod tests {
         assert_eq!(ticks(&seen), "xxxxxxx..");
         seen.converted = vec![Status::Success];
         assert_eq!(ticks(&seen), "xxxxxxxx.");
-        assert!(lines(&seen)[8].seen.contains("no postback"));
+        assert!(lines(&seen, &Format::sample())[8].seen.contains("no postback"));
         seen.last_result = "HTTP 500".to_owned();
-        assert!(lines(&seen)[8].seen.contains("HTTP 500"));
+        assert!(lines(&seen, &Format::sample())[8].seen.contains("HTTP 500"));
         seen.answered = true;
         assert_eq!(ticks(&seen), "xxxxxxxxx");
-        assert!(lines(&seen).iter().all(|line| line.next.is_empty()));
+        assert!(lines(&seen, &Format::sample()).iter().all(|line| line.next.is_empty()));
     }
 
     #[test]
@@ -364,6 +390,10 @@ mod tests {
         let tests = vec![test_click(1, Verdict::Ok), test_click(2, Verdict::Ok)];
         let seen = Evidence { health, tests, ..Evidence::default() };
         assert_eq!(ticks(&seen), "x.xx..x..");
-        assert!(lines(&seen)[1].seen.contains("12.0"), "{:?}", lines(&seen)[1]);
+        assert!(
+            lines(&seen, &Format::sample())[1].seen.contains("12.0"),
+            "{:?}",
+            lines(&seen, &Format::sample())[1]
+        );
     }
 }

@@ -9,15 +9,17 @@ use domain::visit::Param;
 use domain::visitor::Device;
 use store::click::list::{self, Ask};
 
-use crate::page::{self, Answer, Section, Shell};
+use crate::click_word;
+use crate::page::{self, Answer, Section};
 use crate::query::Query;
 use crate::site::Site;
-use crate::table::{self, Cell, Column, FILE_STEP, Filter, List, MOST_IN_FILE, Period, ROWS, Row};
+use crate::table::{
+    self, Cell, Column, FILE_STEP, Filter, Found, List, MOST_IN_FILE, Period, Place, ROWS, Row,
+};
 use crate::viewer::Viewer;
-use crate::{click_word, format};
 
-const PATH: &str = "/clicks";
-const FILE: &str = "/clicks.csv";
+const PLACE: Place =
+    Place { section: Section::Clicks, title: "Clicks", path: "/clicks", file: "/clicks.csv" };
 const RANGE: &str = "last-7-days";
 /// Every refused verdict, as a filter.
 const REFUSED: &str = "refused";
@@ -56,7 +58,7 @@ const SHOWN: [&str; 7] = ["at", "offer", "pub_click_id", "pub_member_id", "verdi
 /// A page of clicks.
 pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuery(raw): RawQuery) -> Answer {
     let query = Query::read(raw.as_deref());
-    let period = Period::read(&query, PATH, RANGE, &viewer);
+    let period = Period::read(&query, PLACE.path, RANGE, &viewer);
     let (ask, now) = (ask(&query, &period, &viewer), viewer.now);
     let found = site.app.db.read(move |tx| list::of_partner(tx, &ask, now)).await;
     let found = match found {
@@ -68,33 +70,20 @@ pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuer
         .clicks
         .iter()
         .map(|click| Row { href: format!("/trace/{}", click.id), cells: cells(&columns, click, &viewer) });
-    let rows: Vec<Row> = rows.collect();
-    let next = found.next.map(|next| next.to_string()).unwrap_or_default();
-    let cut = found.next.filter(|_| rows.len() < ROWS).map(|next| {
-        format!("Looked back to {}. “Older” goes on from there.", format::time(next.at(), &viewer.zone))
-    });
-    let list = List {
-        shell: Shell::new(&viewer, Section::Clicks, "Clicks", &period.range.words()),
-        path: PATH,
-        filters: filters(&query, &viewer),
+    let found = Found {
+        rows: rows.collect(),
         columns,
-        rows,
-        filtered: query.pairs().any(|(name, _)| !matches!(name, "range" | "column" | "before")),
-        plain: Query::default().with("range", &period.range.text).url(PATH),
-        file: query.at_start().url(FILE),
-        newer: if query.get("before").is_some() { query.at_start().url(PATH) } else { String::new() },
-        older: if next.is_empty() { String::new() } else { query.with("before", &next).url(PATH) },
-        cut: cut.unwrap_or_default(),
+        filters: filters(&query, &viewer),
+        next: found.next.map(|next| (next.to_string(), next.at())),
         empty: empty(&period),
-        period,
     };
-    list.answer()
+    List::new(&viewer, &PLACE, &query, period, found).answer()
 }
 
 /// The same clicks as a file, as many as a file holds.
 pub(crate) async fn file(State(site): State<Arc<Site>>, viewer: Viewer, RawQuery(raw): RawQuery) -> Answer {
     let query = Query::read(raw.as_deref()).at_start();
-    let period = Period::read(&query, PATH, RANGE, &viewer);
+    let period = Period::read(&query, PLACE.path, RANGE, &viewer);
     let columns = table::columns(&query, &COLUMNS, &SHOWN);
     let mut ask = Ask { limit: FILE_STEP, ..ask(&query, &period, &viewer) };
     let now = viewer.now;
@@ -127,7 +116,7 @@ fn empty(period: &Period) -> (String, String, &'static str, &'static str) {
     let text = format!(
         "Nobody followed one of your links that fits these filters, {}. Ask for a longer range, or try a link: \
          every offer has a Test tab.",
-        period.range.dates()
+        period.dates
     );
     ("No clicks here".to_owned(), text, "/offers", "To the offers")
 }
@@ -180,7 +169,7 @@ fn cells(columns: &[Column], click: &Click, viewer: &Viewer) -> Vec<Cell> {
 fn cell(column: &str, click: &Click, viewer: &Viewer) -> Cell {
     let facts = &click.facts;
     match column {
-        "at" => Cell::when(format::time(click.id.at(), &viewer.zone)).titled(click.id.at().to_string()),
+        "at" => Cell::when(click.id.at(), &viewer.format).titled(click.id.at().to_string()),
         "offer" => Cell::text(viewer.link(click.link).map_or("", |link| &link.offer.name)),
         "pub_click_id" => Cell::mono(click.pub_click_id.as_deref().unwrap_or_default()),
         "pub_member_id" => Cell::mono(click.pub_member_id.as_deref().unwrap_or_default()),

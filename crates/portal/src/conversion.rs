@@ -11,15 +11,21 @@ use domain::visit::Param;
 use domain::visitor::Device;
 use store::conversion::list::{self, Ask, Listed, Position};
 
-use crate::page::{self, Answer, Section, Shell};
+use crate::conversion_word;
+use crate::page::{self, Answer, Section};
 use crate::query::Query;
 use crate::site::Site;
-use crate::table::{self, Cell, Column, FILE_STEP, Filter, List, MOST_IN_FILE, Period, ROWS, Row};
+use crate::table::{
+    self, Cell, Column, FILE_STEP, Filter, Found, List, MOST_IN_FILE, Period, Place, ROWS, Row,
+};
 use crate::viewer::Viewer;
-use crate::{conversion_word, format};
 
-const PATH: &str = "/conversions";
-const FILE: &str = "/conversions.csv";
+const PLACE: Place = Place {
+    section: Section::Conversions,
+    title: "Conversions",
+    path: "/conversions",
+    file: "/conversions.csv",
+};
 const RANGE: &str = "last-30-days";
 
 /// Name, heading, and whether it holds figures.
@@ -62,7 +68,7 @@ const MONEY: [&str; 2] = ["payout", "amount"];
 /// A page of conversions.
 pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuery(raw): RawQuery) -> Answer {
     let query = Query::read(raw.as_deref());
-    let period = Period::read(&query, PATH, RANGE, &viewer);
+    let period = Period::read(&query, PLACE.path, RANGE, &viewer);
     let found = match ask(&query, &period, &viewer) {
         Some(ask) => site.app.db.read(move |tx| list::of_partner(tx, &ask)).await,
         None => Ok(list::Page::default()),
@@ -76,33 +82,20 @@ pub(crate) async fn index(State(site): State<Arc<Site>>, viewer: Viewer, RawQuer
         href: format!("/trace/{}", own.conversion.id),
         cells: cells(&columns, own, &viewer),
     });
-    let rows: Vec<Row> = rows.collect();
-    let next = found.next.map(written).unwrap_or_default();
-    let cut = found.next.filter(|_| rows.len() < ROWS).map(|(at, _)| {
-        format!("Looked back to {}. “Older” goes on from there.", format::time(at, &viewer.zone))
-    });
-    let list = List {
-        shell: Shell::new(&viewer, Section::Conversions, "Conversions", &period.range.words()),
-        path: PATH,
-        filters: filters(&query, &viewer),
+    let found = Found {
+        rows: rows.collect(),
         columns,
-        rows,
-        filtered: query.pairs().any(|(name, _)| !matches!(name, "range" | "column" | "before")),
-        plain: Query::default().with("range", &period.range.text).url(PATH),
-        file: query.at_start().url(FILE),
-        newer: if query.get("before").is_some() { query.at_start().url(PATH) } else { String::new() },
-        older: if next.is_empty() { String::new() } else { query.with("before", &next).url(PATH) },
-        cut: cut.unwrap_or_default(),
+        filters: filters(&query, &viewer),
+        next: found.next.map(|next| (written(next), next.0)),
         empty: empty(&period),
-        period,
     };
-    list.answer()
+    List::new(&viewer, &PLACE, &query, period, found).answer()
 }
 
 /// The same conversions as a file, as many as a file holds.
 pub(crate) async fn file(State(site): State<Arc<Site>>, viewer: Viewer, RawQuery(raw): RawQuery) -> Answer {
     let query = Query::read(raw.as_deref()).at_start();
-    let period = Period::read(&query, PATH, RANGE, &viewer);
+    let period = Period::read(&query, PLACE.path, RANGE, &viewer);
     let columns = table::columns(&query, &COLUMNS, &SHOWN);
     let head = table::file_head(&columns, &MONEY, &viewer.zone);
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -132,7 +125,7 @@ fn empty(period: &Period) -> (String, String, &'static str, &'static str) {
     let text = format!(
         "None was received that fits these filters, {}. Ask for a longer range; or look at the clicks, and open one \
          to see what happened to it.",
-        period.range.dates()
+        period.dates
     );
     ("No conversions here".to_owned(), text, "/clicks", "To the clicks")
 }
@@ -146,7 +139,7 @@ fn ask(query: &Query, period: &Period, viewer: &Viewer) -> Option<Ask> {
         None => None,
     };
     let event = match (query.get("event"), &link) {
-        (Some(code), Some(link)) => Some(link.offer.event(code)?.id),
+        (Some(code), Some(link)) => Some(link.offer.event(code).filter(|event| event.visible)?.id),
         _ => None,
     };
     let reason = query.get("reason").and_then(|code| code.parse::<Reason>().ok());
@@ -215,10 +208,9 @@ fn cell(column: &str, own: &Listed, viewer: &Viewer) -> Cell {
     let conversion = &own.conversion;
     let facts = own.click.as_ref().map(|click| &click.facts);
     match column {
-        "at" => Cell::when(format::time(conversion.received, &viewer.zone))
-            .titled(conversion.received.to_string()),
+        "at" => Cell::when(conversion.received, &viewer.format).titled(conversion.received.to_string()),
         "offer" => Cell::text(viewer.link(conversion.link).map_or("", |link| &link.offer.name)),
-        "event" => Cell::mono(&conversion.event_code),
+        "event" => Cell::mono(viewer.event_code(conversion.link, &conversion.event_code)),
         "status" => {
             let (kind, word) = conversion_word::status(conversion.status);
             Cell::pill(kind, word, if conversion.test { "A test: it is counted nowhere." } else { "" })
@@ -227,13 +219,13 @@ fn cell(column: &str, own: &Listed, viewer: &Viewer) -> Cell {
             Some((word, meaning)) => Cell::text(word).titled(meaning),
             None => Cell::default(),
         },
-        "payout" => Cell::money(conversion.told_payout()),
-        "amount" => conversion.amount.map_or_else(Cell::no_money, Cell::money),
+        "payout" => Cell::money(conversion.told_payout(), &viewer.format),
+        "amount" => conversion.amount.map_or_else(Cell::no_money, |sale| Cell::money(sale, &viewer.format)),
         "pub_click_id" => Cell::mono(&conversion.pub_click_id),
         "pub_member_id" => Cell::mono(&conversion.pub_member_id),
         "country" => Cell::text(facts.and_then(|own| own.country.as_ref()).map_or("", |own| own.code())),
         "device" => Cell::text(facts.and_then(|own| own.device).map_or("", |own| own.code())),
-        "changed" => Cell::when(format::time(conversion.changed, &viewer.zone)),
+        "changed" => Cell::when(conversion.changed, &viewer.format),
         "conversion_id" => Cell::mono(conversion.id.to_string()),
         "click_id" => Cell::mono(conversion.click.to_string()),
         sub => {

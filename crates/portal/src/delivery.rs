@@ -107,7 +107,7 @@ pub(crate) async fn show(
         postback: home,
         tried: attempts.iter().enumerate().map(|(n, attempt)| tried(&viewer, n + 1, attempt)).collect(),
         next: if waits {
-            (format::ago(listed.next_attempt, viewer.now), format::time(listed.next_attempt, &viewer.zone))
+            (format::ago(listed.next_attempt, viewer.now), viewer.format.time(listed.next_attempt))
         } else {
             (String::new(), String::new())
         },
@@ -129,8 +129,8 @@ fn tried(viewer: &Viewer, number: usize, attempt: &Attempt) -> Tried {
     }
     Tried {
         number,
-        at: format::time_ms(attempt.started, &viewer.zone),
-        took: format!("{} ms", format::count(attempt.elapsed_ms)),
+        at: viewer.format.time_ms(attempt.started),
+        took: format!("{} ms", viewer.format.count(attempt.elapsed_ms)),
         kind,
         icon,
         result: attempt.result.clone(),

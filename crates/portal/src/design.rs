@@ -4,10 +4,10 @@
 use askama::Template;
 use axum::http::StatusCode;
 use domain::time::{DAY_MS, Timestamp};
-use jiff::tz::TimeZone;
 
 use crate::chart::{self, Chart, Kind, Mark, Series};
 use crate::component::{Choice, Mistakes, Tab, UrlParts};
+use crate::format::Format;
 use crate::icon::{ICONS, Svg};
 use crate::page::{self, Answer, Section, Shell};
 use crate::viewer::Viewer;
@@ -57,12 +57,15 @@ struct Gallery {
 pub(crate) async fn show(viewer: Viewer) -> Answer {
     page::html(
         StatusCode::OK,
-        &Gallery::new(Shell::new(&viewer, Section::Account, "Design", "Every component with its states")),
+        &Gallery::new(
+            Shell::new(&viewer, Section::Account, "Design", "Every component with its states"),
+            &viewer.format,
+        ),
     )
 }
 
 impl Gallery {
-    fn new(shell: Shell) -> Self {
+    fn new(shell: Shell, format: &Format) -> Self {
         let mut mistakes = Mistakes::default();
         mistakes.add(
             "wrong-url",
@@ -100,24 +103,25 @@ impl Gallery {
                     "`cid` stands for every click. Put your tracker's macro there, such as {clickid}.",
                 )
                 .wrong("utm_source", "Not one of our parameters: it is ignored."),
-            line: trend(Kind::Line),
-            bars: trend(Kind::Bar),
+            line: trend(Kind::Line, format),
+            bars: trend(Kind::Bar, format),
             funnel: chart::funnel(
                 "From click to payout",
                 &[("Clicks", 18_240), ("Unique clicks", 15_402), ("Conversions", 611), ("Paid", 574)],
+                format,
             ),
             spark: chart::sparkline("Clicks of 14 days", &CLICKS),
         }
     }
 }
 
-fn trend(kind: Kind) -> Svg {
+fn trend(kind: Kind, format: &Format) -> Svg {
     // 2026-11-10, the first of fourteen days.
     let first = Timestamp::from_ms(1_794_268_800_000);
-    let marks = (0..14).map(|day| Mark::day(first.plus_ms(day * DAY_MS), &TimeZone::UTC)).collect();
+    let marks = (0..14).map(|day| Mark::day(first.plus_ms(day * DAY_MS), format)).collect();
     let main = Series { name: "Clicks".to_owned(), values: CLICKS.to_vec() };
     let before = Series { name: "14 days before".to_owned(), values: BEFORE.map(Some).to_vec() };
-    Chart::counts(kind, "Clicks by day", marks, main).against(before).unfinished(true).figure()
+    Chart::counts(kind, "Clicks by day", marks, main, format).against(before).unfinished(true).figure()
 }
 
 #[cfg(test)]
@@ -128,7 +132,8 @@ mod tests {
 
     #[test]
     fn every_component_renders_and_nothing_is_inline() {
-        let text = Gallery::new(Shell::sample(Section::Account, "Design")).render().unwrap();
+        let text =
+            Gallery::new(Shell::sample(Section::Account, "Design"), &Format::sample()).render().unwrap();
         for class in [
             "pill good",
             "btn-danger",

@@ -1,62 +1,148 @@
-//! How numbers, money and times are written, the same on every page.
+//! How numbers, money and times are written: here and nowhere else, on every page as its viewer chose.
 
+use domain::format::{Numbers, Style};
 use domain::money::Money;
 use domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timestamp};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use store::story::Sum;
 
-/// Between groups of three digits: narrow, and never broken at the end of a line.
-const THIN: char = '\u{202f}';
-
-/// A count: `1 234 567` with thin spaces, from five digits on: four read well without.
-pub(crate) fn count(count: i64) -> String {
-    let sign = if count < 0 { "\u{2212}" } else { "" };
-    format!("{sign}{}", grouped(&count.unsigned_abs().to_string()))
+/// How one viewer reads numbers, money and times. The words on a page are the same for everybody, and files are always
+/// written for machines.
+#[derive(Debug, Clone)]
+pub(crate) struct Format {
+    zone: TimeZone,
+    style: Style,
 }
 
-/// Money with its currency: `1 234.50 USD`.
-pub(crate) fn money(money: Money) -> String {
-    let plain = money.plain();
-    let (sign, digits) = plain.strip_prefix('-').map_or(("", plain.as_str()), |rest| ("\u{2212}", rest));
-    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
-    format!("{sign}{}{rest}\u{a0}{}", grouped(whole), money.currency)
-}
-
-/// A share of a whole: `68.2 %`; of nothing, a dash: no share is known then.
-pub(crate) fn percent(part: i64, whole: i64) -> String {
-    if whole <= 0 {
-        return "\u{2013}".to_owned();
+impl Format {
+    /// Times in `zone`, everything in `style`.
+    pub(crate) fn new(zone: TimeZone, style: Style) -> Self {
+        Self { zone, style }
     }
-    let tenths = (i128::from(part) * 1000 + i128::from(whole) / 2).div_euclid(i128::from(whole));
-    format!("{}.{}\u{a0}%", tenths / 10, (tenths % 10).abs())
-}
 
-/// A change against the period before: `+12.5 %`, `−3.0 %`; against nothing, nothing is said.
-pub(crate) fn change(now: i64, before: i64) -> Option<String> {
-    if before <= 0 {
-        return None;
+    /// The same for times in UTC.
+    pub(crate) fn in_utc(&self) -> Self {
+        Self::new(TimeZone::UTC, self.style)
     }
-    let sign = if now >= before { "+" } else { "\u{2212}" };
-    Some(format!("{sign}{}", percent((now - before).saturating_abs(), before)))
-}
 
-/// A point in time in a zone: `2026-11-23 03:05:12`.
-pub(crate) fn time(at: Timestamp, zone: &TimeZone) -> String {
-    zoned(at, zone, "%Y-%m-%d %H:%M:%S")
-}
+    /// As files have it: the same zone, and what no program misreads.
+    pub(crate) fn in_files(&self) -> Self {
+        Self::new(self.zone.clone(), Style::default())
+    }
 
-/// A point in time in a zone with milliseconds, for traces: `2026-11-23 03:05:12.042`.
-pub(crate) fn time_ms(at: Timestamp, zone: &TimeZone) -> String {
-    zoned(at, zone, "%Y-%m-%d %H:%M:%S%.3f")
-}
+    /// What was chosen for numbers.
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.style.numbers
+    }
 
-/// The day of a point in time in a zone: `2026-11-23`.
-pub(crate) fn day(at: Timestamp, zone: &TimeZone) -> String {
-    zoned(at, zone, "%Y-%m-%d")
-}
+    /// A count: `1 234 567`.
+    pub(crate) fn count(&self, count: i64) -> String {
+        self.style.numbers.count(count)
+    }
 
-/// The day of a point in time in a zone, for an axis: `23 Nov`.
-pub(crate) fn short_day(at: Timestamp, zone: &TimeZone) -> String {
-    zoned(at, zone, "%-d %b")
+    /// How many things there are.
+    pub(crate) fn len(&self, count: usize) -> String {
+        self.count(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    /// A plain decimal: `0.012`.
+    pub(crate) fn decimal(&self, plain: &str) -> String {
+        self.style.numbers.decimal(plain)
+    }
+
+    /// Money with its currency: `1 234.50 USD`.
+    pub(crate) fn money(&self, money: Money) -> String {
+        format!("{}\u{a0}{}", self.decimal(&money.plain()), money.currency)
+    }
+
+    /// The same of a sum in a story.
+    pub(crate) fn sum(&self, sum: &Sum) -> String {
+        format!("{}\u{a0}{}", self.decimal(sum.amount()), sum.currency())
+    }
+
+    /// A share of a whole: `68.2 %`; of nothing, a dash: no share is known then.
+    pub(crate) fn percent(&self, part: i64, whole: i64) -> String {
+        if whole <= 0 {
+            return "\u{2013}".to_owned();
+        }
+        let tenths = (i128::from(part) * 1000 + i128::from(whole) / 2).div_euclid(i128::from(whole));
+        format!("{}\u{a0}%", self.decimal(&format!("{}.{}", tenths / 10, (tenths % 10).abs())))
+    }
+
+    /// A change against the period before: `+12.5 %`, `−3.0 %`; against nothing, nothing is said.
+    pub(crate) fn change(&self, now: i64, before: i64) -> Option<String> {
+        if before <= 0 {
+            return None;
+        }
+        let sign = if now >= before { "+" } else { "\u{2212}" };
+        Some(format!("{sign}{}", self.percent((now - before).saturating_abs(), before)))
+    }
+
+    /// A point in time: `2026-11-23 03:05:12`.
+    pub(crate) fn time(&self, at: Timestamp) -> String {
+        self.zoned(at, "%H:%M:%S")
+    }
+
+    /// A point in time with milliseconds, for traces: `2026-11-23 03:05:12.042`.
+    pub(crate) fn time_ms(&self, at: Timestamp) -> String {
+        self.zoned(at, "%H:%M:%S%.3f")
+    }
+
+    /// The day of a point in time: `2026-11-23`.
+    pub(crate) fn day(&self, at: Timestamp) -> String {
+        self.date_of(at).map_or_else(|| at.to_string(), |day| self.style.dates.day(day))
+    }
+
+    /// The day of a point in time, for an axis: `23 Nov`.
+    pub(crate) fn short_day(&self, at: Timestamp) -> String {
+        self.date_of(at).map_or_else(|| at.to_string(), |day| self.style.dates.short(day))
+    }
+
+    /// A day of the calendar: `2026-11-23`.
+    pub(crate) fn date(&self, day: Date) -> String {
+        self.style.dates.day(day)
+    }
+
+    /// Days, the first and the last: `2026-11-01 to 2026-11-23`.
+    pub(crate) fn dates(&self, first: Date, last: Date) -> String {
+        if first == last { self.date(first) } else { format!("{} to {}", self.date(first), self.date(last)) }
+    }
+
+    /// A part of a report's range by its name there, which begins with its day or month, and as short as an axis needs
+    /// it. What is no such name stays as it is.
+    pub(crate) fn bucket(&self, name: &str) -> (String, String) {
+        let dates = self.style.dates;
+        if let Some(day) = name.get(..10).and_then(|day| day.parse::<Date>().ok()) {
+            let (hour, short_hour) = (&name[10..], name.get(10..16).unwrap_or_default());
+            return (dates.day(day) + hour, dates.short(day) + short_hour);
+        }
+        match format!("{name}-01").parse::<Date>() {
+            Ok(first) => (dates.month(first), dates.month(first)),
+            Err(_) => (name.to_owned(), name.to_owned()),
+        }
+    }
+
+    fn date_of(&self, at: Timestamp) -> Option<Date> {
+        let instant = jiff::Timestamp::from_millisecond(at.ms()).ok()?;
+        Some(self.zone.to_datetime(instant).date())
+    }
+
+    fn zoned(&self, at: Timestamp, clock: &str) -> String {
+        match jiff::Timestamp::from_millisecond(at.ms()) {
+            Ok(instant) => {
+                let pattern = format!("{} {clock}", self.style.dates.pattern());
+                instant.to_zoned(self.zone.clone()).strftime(&pattern).to_string()
+            }
+            Err(_) => at.to_string(),
+        }
+    }
+
+    /// How a test reads: times in UTC.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        Self::new(TimeZone::UTC, Style::default())
+    }
 }
 
 /// A zone as it is named beside tables: `Europe/Berlin (UTC+1)`.
@@ -88,76 +174,76 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-fn zoned(at: Timestamp, zone: &TimeZone, pattern: &str) -> String {
-    match jiff::Timestamp::from_millisecond(at.ms()) {
-        Ok(instant) => instant.to_zoned(zone.clone()).strftime(pattern).to_string(),
-        Err(_) => at.to_string(),
-    }
-}
-
-fn grouped(digits: &str) -> String {
-    if digits.len() < 5 {
-        return digits.to_owned();
-    }
-    let mut text = String::with_capacity(digits.len() * 2);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(THIN);
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use domain::format::Dates;
+
     use super::*;
 
     fn usd(micros: i64) -> Money {
         Money { micros, currency: "USD".parse().unwrap() }
     }
 
-    #[test]
-    fn counts_are_grouped_from_five_digits_on() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(1200), "1200");
-        assert_eq!(count(12_345), "12\u{202f}345");
-        assert_eq!(count(-1_234_567), "\u{2212}1\u{202f}234\u{202f}567");
-        assert_eq!(
-            count(i64::MIN),
-            "\u{2212}9\u{202f}223\u{202f}372\u{202f}036\u{202f}854\u{202f}775\u{202f}808"
-        );
+    fn of(zone: &str, numbers: Numbers, dates: Dates) -> Format {
+        Format::new(TimeZone::get(zone).unwrap(), Style { numbers, dates })
     }
 
     #[test]
     fn money_keeps_its_currency_and_its_decimals() {
-        assert_eq!(money(usd(12_500_000)), "12.50\u{a0}USD");
-        assert_eq!(money(usd(-1_234_567_125_000)), "\u{2212}1\u{202f}234\u{202f}567.125\u{a0}USD");
+        let plain = Format::sample();
+        assert_eq!(plain.money(usd(12_500_000)), "12.50\u{a0}USD");
+        assert_eq!(plain.money(usd(-1_234_567_125_000)), "\u{2212}1\u{202f}234\u{202f}567.125\u{a0}USD");
+        let german = of("UTC", Numbers::PointComma, Dates::DayPoints);
+        assert_eq!(german.money(usd(1_234_500_000)), "1.234,50\u{a0}USD");
         let yen = Money { micros: 1_200_000_000, currency: "JPY".parse().unwrap() };
-        assert_eq!(money(yen), "1200\u{a0}JPY");
+        assert_eq!((plain.money(yen), german.money(yen)), ("1200\u{a0}JPY".into(), "1.200\u{a0}JPY".into()));
     }
 
     #[test]
     fn shares_and_changes_say_nothing_about_nothing() {
-        assert_eq!(percent(682, 1000), "68.2\u{a0}%");
-        assert_eq!(percent(2, 3), "66.7\u{a0}%");
-        assert_eq!(percent(1, 0), "\u{2013}");
-        assert_eq!(percent(i64::MAX, i64::MAX), "100.0\u{a0}%");
-        assert_eq!(change(90, 100).unwrap(), "\u{2212}10.0\u{a0}%");
-        assert_eq!(change(150, 100).unwrap(), "+50.0\u{a0}%");
-        assert_eq!(change(1, 0), None);
+        let plain = Format::sample();
+        assert_eq!(plain.percent(682, 1000), "68.2\u{a0}%");
+        assert_eq!(plain.percent(2, 3), "66.7\u{a0}%");
+        assert_eq!(plain.percent(1, 0), "\u{2013}");
+        assert_eq!(plain.percent(i64::MAX, i64::MAX), "100.0\u{a0}%");
+        assert_eq!(plain.change(90, 100).unwrap(), "\u{2212}10.0\u{a0}%");
+        assert_eq!(of("UTC", Numbers::SpaceComma, Dates::Iso).change(150, 100).unwrap(), "+50,0\u{a0}%");
+        assert_eq!(plain.change(1, 0), None);
     }
 
     #[test]
-    fn times_are_in_the_reader_s_zone_which_is_named() {
-        let (at, berlin) = (Timestamp::from_ms(1_795_489_512_042), TimeZone::get("Europe/Berlin").unwrap());
-        assert_eq!(time(at, &TimeZone::UTC), "2026-11-24 03:05:12");
-        assert_eq!(time_ms(at, &berlin), "2026-11-24 04:05:12.042");
-        assert_eq!(day(at, &TimeZone::get("America/Los_Angeles").unwrap()), "2026-11-23");
-        assert_eq!(zone(&berlin, at), "Europe/Berlin (UTC+1)");
+    fn times_are_in_the_reader_s_zone_and_order() {
+        let at = Timestamp::from_ms(1_795_489_512_042);
+        let berlin = of("Europe/Berlin", Numbers::PointComma, Dates::DayPoints);
+        assert_eq!(Format::sample().time(at), "2026-11-24 03:05:12");
+        assert_eq!(berlin.time_ms(at), "24.11.2026 04:05:12.042");
+        assert_eq!(berlin.in_utc().time(at), "24.11.2026 03:05:12");
+        assert_eq!(berlin.in_files().time(at), "2026-11-24 04:05:12");
+        let west = of("America/Los_Angeles", Numbers::CommaPoint, Dates::MonthName);
+        assert_eq!((west.day(at), west.short_day(at)), ("Nov 23, 2026".into(), "Nov 23".into()));
+        assert_eq!(berlin.time(Timestamp::from_ms(i64::MAX)), format!("{} ms", i64::MAX));
+    }
+
+    #[test]
+    fn parts_of_a_report_are_written_as_dates_and_nothing_else_is() {
+        let slashes = of("UTC", Numbers::CommaPoint, Dates::DaySlashes);
+        for (name, long, short) in [
+            ("2026-11-03", "03/11/2026", "03/11"),
+            ("2026-11-03 20:00+05:45", "03/11/2026 20:00+05:45", "03/11 20:00"),
+            ("2026-11", "11/2026", "11/2026"),
+            ("–", "–", "–"),
+            ("", "", ""),
+        ] {
+            assert_eq!(slashes.bucket(name), (long.to_owned(), short.to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_zone_is_named_with_its_offset() {
+        let at = Timestamp::from_ms(1_795_489_512_042);
+        assert_eq!(zone(&TimeZone::get("Europe/Berlin").unwrap(), at), "Europe/Berlin (UTC+1)");
         assert_eq!(zone(&TimeZone::get("Asia/Kolkata").unwrap(), at), "Asia/Kolkata (UTC+5:30)");
         assert_eq!(zone(&TimeZone::UTC, at), "UTC");
-        assert_eq!(time(Timestamp::from_ms(i64::MAX), &berlin), format!("{} ms", i64::MAX));
     }
 
     #[test]

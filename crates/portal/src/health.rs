@@ -9,10 +9,9 @@ use domain::id::LinkId;
 use domain::link::Link;
 use domain::sketch::Seen;
 use domain::time::{DAY_MS, Timestamp};
-use jiff::tz::TimeZone;
 use store::{Error, Tx};
 
-use crate::format;
+use crate::format::Format;
 use crate::site::Site;
 use crate::viewer::Viewer;
 
@@ -51,13 +50,10 @@ pub(crate) struct LinkHealth {
     pub(crate) hits: i64,
     /// What looks wrong, worst first; empty: nothing.
     pub(crate) warnings: Vec<Warned>,
-}
-
-impl LinkHealth {
     /// Clicks that the worst warning is about.
-    pub(crate) fn affected(&self) -> i64 {
-        self.warnings.iter().map(|warned| warned.clicks).max().unwrap_or(0)
-    }
+    pub(crate) affected: i64,
+    /// The same in words, of all hits.
+    pub(crate) share: String,
 }
 
 /// The health of one of the viewer's own links, and what is shown of it.
@@ -75,7 +71,7 @@ pub(crate) async fn of_link(
         Ok(health)
     };
     let health = site.app.db.read(read).await?;
-    let shown = shown(link, &health, &viewer.zone);
+    let shown = shown(link, &health, &viewer.format);
     Ok((health, shown))
 }
 
@@ -92,40 +88,44 @@ pub(crate) async fn of_partner(
     // Links with the newest clicks first: a partner may have more links than one page can look at.
     seen.sort_by_key(|(_, seen)| std::cmp::Reverse(seen.last().map(|newest| newest.second)));
     seen.truncate(MOST_LINKS);
-    let (network, (from, until), zone) = (viewer.network.id, range(viewer.now), viewer.zone.clone());
+    let (network, (from, until), format) = (viewer.network.id, range(viewer.now), viewer.format.clone());
     let read = move |tx: &mut Tx<'_>| -> Result<_, Error> {
         let found = store::health::of_links(tx, network, &seen, from, until)?;
         let warned = found.into_iter().filter_map(|(id, health)| {
-            let shown = shown(links.get(&id)?, &health, &zone);
+            let shown = shown(links.get(&id)?, &health, &format);
             (shown.hits > 0 && !shown.warnings.is_empty()).then_some((shown, health))
         });
         let mut warned: Vec<(LinkHealth, Health)> = warned.collect();
-        warned.sort_by(|(a, _), (b, _)| b.affected().cmp(&a.affected()).then_with(|| a.offer.cmp(&b.offer)));
+        warned.sort_by(|(a, _), (b, _)| b.affected.cmp(&a.affected).then_with(|| a.offer.cmp(&b.offer)));
         let more = warned.len().saturating_sub(most);
         let worst = warned.into_iter().take(most).map(|(shown, mut health)| {
             store::health::sharpen(tx, shown.link, &mut health)?;
-            Ok(links.get(&shown.link).map_or(shown, |link| self::shown(link, &health, &zone)))
+            Ok(links.get(&shown.link).map_or(shown, |link| self::shown(link, &health, &format)))
         });
         Ok((worst.collect::<Result<Vec<_>, Error>>()?, more))
     };
     site.app.db.read(read).await
 }
 
-fn shown(link: &Link, health: &Health, zone: &TimeZone) -> LinkHealth {
-    let warnings = advice(health, DAYS).into_iter().map(|advice| Warned {
+fn shown(link: &Link, health: &Health, format: &Format) -> LinkHealth {
+    let warnings = advice(health, DAYS, format.numbers()).into_iter().map(|advice| Warned {
         kind: kind(advice.weight).0,
         word: kind(advice.weight).1,
         what: advice.what,
-        last: advice.last.map(|last| format::time(last, zone)).unwrap_or_default(),
+        last: advice.last.map(|last| format.time(last)).unwrap_or_default(),
         next: advice.for_partner,
         clicks: advice.clicks,
     });
+    let (hits, warnings) = (health.total().hits, warnings.collect::<Vec<Warned>>());
+    let affected = warnings.iter().map(|warned| warned.clicks).max().unwrap_or(0);
     LinkHealth {
         link: link.id,
         href: format!("/offers/{}", link.offer.id),
         offer: link.offer.name.clone(),
-        hits: health.total().hits,
-        warnings: warnings.collect(),
+        hits,
+        affected,
+        share: format!("{} of {} clicks", format.count(affected), format.count(hits)),
+        warnings,
     }
 }
 

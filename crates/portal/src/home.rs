@@ -14,12 +14,13 @@ use jiff::tz::TimeZone;
 use store::report::{AskError, ask};
 
 use crate::chart::{self, Chart, Kind, Mark, Series};
+use crate::format::Format;
 use crate::health::{self, LinkHealth};
 use crate::icon::Svg;
 use crate::page::{self, Answer, Section, Shell};
+use crate::query;
 use crate::site::Site;
 use crate::viewer::Viewer;
-use crate::{format, query};
 
 /// Days of the chart, and of the period that it is compared with.
 const DAYS: i32 = 14;
@@ -87,13 +88,13 @@ async fn look(site: &Site, viewer: &Viewer) -> Result<Page, AskError> {
     };
     let (report, by_now) = site.app.db.read(read).await?;
     let (warned, more_warned) = health::of_partner(site, viewer, MOST_WARNED).await?;
-    let by_day = days.lines(&report);
+    let (by_day, format) = (days.lines(&report), &viewer.format);
     Ok(Page {
-        shell: Shell::new(viewer, Section::Home, "Home", &subtitle(&by_day)),
-        stats: stats(&by_day, &by_now),
-        chart: clicks_chart(&days, &by_day, &viewer.zone),
-        periods: periods(&by_day, &by_now),
-        as_of: format::time(report.as_of, &viewer.zone),
+        shell: Shell::new(viewer, Section::Home, "Home", &subtitle(&by_day, format)),
+        stats: stats(&by_day, &by_now, format),
+        chart: clicks_chart(&days, &by_day, format),
+        periods: periods(&by_day, &by_now, format),
+        as_of: format.time(report.as_of),
         warned,
         more_warned,
         is_new: report.lines.is_empty(),
@@ -156,24 +157,24 @@ fn payout(line: &Line, currency: Currency) -> i64 {
     line.takings.get(&currency).map_or(0, |takings| takings.payout_micros)
 }
 
-fn subtitle(by_day: &[Line]) -> String {
+fn subtitle(by_day: &[Line], format: &Format) -> String {
     let today = by_day.last().cloned().unwrap_or_default();
     let refused = today.clicks.map_or(0, |clicks| clicks.refused());
     match (clicks(&today), refused) {
         (0, _) => "No clicks yet today".to_owned(),
         (_, 0) => "Every click of today was sent on".to_owned(),
         (all, refused) => {
-            format!("{} of today's {} clicks were refused", format::count(refused), format::count(all))
+            format!("{} of today's {} clicks were refused", format.count(refused), format.count(all))
         }
     }
 }
 
-fn rate(line: &Line) -> String {
-    format::percent(line.conversions(), clicks(line))
+fn rate(line: &Line, format: &Format) -> String {
+    format.percent(line.conversions(), clicks(line))
 }
 
 /// Today's figures against yesterday's by this time.
-fn stats(by_day: &[Line], before: &Line) -> Vec<Stat> {
+fn stats(by_day: &[Line], before: &Line, format: &Format) -> Vec<Stat> {
     let today = by_day.last().cloned().unwrap_or_default();
     let recent = &by_day[by_day.len().saturating_sub(DAYS.unsigned_abs() as usize)..];
     let spark = |title: &str, value: &dyn Fn(&Line) -> i64| {
@@ -183,43 +184,44 @@ fn stats(by_day: &[Line], before: &Line) -> Vec<Stat> {
     let mut all = vec![
         stat(
             "Clicks today",
-            format::count(clicks(&today)),
-            clicks(&today),
-            clicks(before),
+            format.count(clicks(&today)),
+            (clicks(&today), clicks(before)),
             spark("Clicks by day", &clicks),
+            format,
         ),
         stat(
             "Conversions today",
-            format::count(today.conversions()),
-            today.conversions(),
-            before.conversions(),
+            format.count(today.conversions()),
+            (today.conversions(), before.conversions()),
             spark("Conversions by day", &Line::conversions),
+            format,
         ),
         stat(
             "Conversion rate today",
-            rate(&today),
-            today.conversion_rate().unwrap_or(0),
-            before.conversion_rate().unwrap_or(0),
+            rate(&today, format),
+            (today.conversion_rate().unwrap_or(0), before.conversion_rate().unwrap_or(0)),
             spark("Conversion rate by day", &|line| line.conversion_rate().unwrap_or(0)),
+            format,
         ),
     ];
     let currencies: BTreeSet<Currency> =
         recent.iter().flat_map(|line| line.takings.keys().copied()).collect();
     all.extend(currencies.into_iter().map(|own| {
-        let (now, then) = (payout(&today, own), payout(before, own));
+        let now = payout(&today, own);
         let chart = spark("Earnings by day", &|line| payout(line, own));
-        stat(&format!("Earnings today, {own}"), format::money(rounded(now, own)), now, then, chart)
+        let label = format!("Earnings today, {own}");
+        stat(&label, format.money(rounded(now, own)), (now, payout(before, own)), chart, format)
     }));
     all
 }
 
-fn stat(label: &str, value: String, now: i64, before: i64, chart: Svg) -> Stat {
+fn stat(label: &str, value: String, (now, before): (i64, i64), chart: Svg, format: &Format) -> Stat {
     let trend = match now.cmp(&before) {
         std::cmp::Ordering::Greater => "up",
         std::cmp::Ordering::Less => "down",
         std::cmp::Ordering::Equal => "",
     };
-    let delta = match format::change(now, before) {
+    let delta = match format.change(now, before) {
         Some(_) if now == before => "as yesterday by this time".to_owned(),
         Some(change) => format!("{change} against yesterday by this time"),
         None if now == 0 => "as yesterday by this time".to_owned(),
@@ -229,13 +231,13 @@ fn stat(label: &str, value: String, now: i64, before: i64, chart: Svg) -> Stat {
 }
 
 /// Each day of the last period beside the same day of the one before.
-fn clicks_chart(days: &Days, by_day: &[Line], zone: &TimeZone) -> Svg {
+fn clicks_chart(days: &Days, by_day: &[Line], format: &Format) -> Svg {
     let half = by_day.len() / 2;
     let values = |lines: &[Line]| lines.iter().map(|line| Some(clicks(line))).collect();
-    let marks = days.starts[half..].iter().map(|start| Mark::day(*start, zone)).collect();
+    let marks = days.starts[half..].iter().map(|start| Mark::day(*start, format)).collect();
     let main = Series { name: format!("Last {DAYS} days"), values: values(&by_day[half..]) };
     let before = Series { name: format!("{DAYS} days before"), values: values(&by_day[..half]) };
-    Chart::counts(Kind::Line, "Clicks by day", marks, main).against(before).unfinished(true).figure()
+    Chart::counts(Kind::Line, "Clicks by day", marks, main, format).against(before).unfinished(true).figure()
 }
 
 /// A sum in the decimals that its currency usually has; the reports have every one of them.
@@ -245,7 +247,7 @@ fn rounded(micros: i64, currency: Currency) -> Money {
     money((micros + half) / unit * unit, currency)
 }
 
-fn periods(by_day: &[Line], by_now: &Line) -> Vec<PeriodRow> {
+fn periods(by_day: &[Line], by_now: &Line, format: &Format) -> Vec<PeriodRow> {
     let count = by_day.len();
     let last = |days: usize, back: usize| {
         total(&by_day[count.saturating_sub(days + back)..count.saturating_sub(back)])
@@ -262,13 +264,13 @@ fn periods(by_day: &[Line], by_now: &Line) -> Vec<PeriodRow> {
     let row = |(name, href, line): (&'static str, &'static str, Line)| PeriodRow {
         name,
         href,
-        clicks: format::count(clicks(&line)),
-        conversions: format::count(line.conversions()),
-        rate: rate(&line),
+        clicks: format.count(clicks(&line)),
+        conversions: format.count(line.conversions()),
+        rate: rate(&line, format),
         earnings: line
             .takings
             .iter()
-            .map(|(currency, takings)| format::money(rounded(takings.payout_micros, *currency)))
+            .map(|(currency, takings)| format.money(rounded(takings.payout_micros, *currency)))
             .collect(),
     };
     rows.into_iter().map(row).collect()
@@ -313,7 +315,7 @@ mod tests {
             let takings = domain::report::Takings { success: 1, payout_micros, ..Default::default() };
             today.take(code.parse().unwrap(), &takings);
         }
-        let stats = stats(&[line(5), today], &line(5));
+        let stats = stats(&[line(5), today], &line(5), &Format::sample());
         let told: Vec<(&str, &str)> =
             stats.iter().map(|stat| (stat.label.as_str(), stat.value.as_str())).collect();
         assert_eq!(

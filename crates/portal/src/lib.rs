@@ -17,6 +17,7 @@ mod conversion_word;
 mod customise;
 mod delivery;
 mod design;
+mod elsewhere;
 mod format;
 mod front;
 mod health;

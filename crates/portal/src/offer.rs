@@ -87,7 +87,7 @@ impl Found {
 
     /// The frame around one of its tabs.
     pub(crate) fn shell(&self, viewer: &Viewer) -> Shell {
-        let subtitle = words::state(&self.offer, viewer.now);
+        let subtitle = words::state(&self.offer, viewer.now, &viewer.format);
         Shell::new(viewer, Section::Offers, &self.offer.name, &subtitle).below("/offers", "Offers")
     }
 

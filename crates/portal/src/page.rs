@@ -1,7 +1,10 @@
 //! What all pages share: the frame around them, the headers on them, and answers that are not a page.
 
 use askama::Template;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::middleware::Next;
 use bytes::Bytes;
 use http_body_util::Full;
 
@@ -231,9 +234,34 @@ pub(crate) fn unavailable() -> Answer {
     answer
 }
 
-/// A page of few words outside the frame.
+/// A page of few words outside the frame. It is made where nothing is known of who reads it; [`in_colours`] sees to
+/// that.
 pub(crate) fn notice(status: StatusCode, title: &str, words: &str) -> Answer {
-    html(status, &Notice { title, theme: Theme::System, words })
+    let mut answer = html(status, &Notice { title, theme: Theme::System, words });
+    answer.extensions_mut().insert(Said { title: title.to_owned(), words: words.to_owned() });
+    answer
+}
+
+/// What a notice says, kept with it.
+#[derive(Clone)]
+struct Said {
+    title: String,
+    words: String,
+}
+
+/// Shows a notice in the colours that its reader chose. Every answer goes through here.
+pub(crate) async fn in_colours(theme: Theme, request: Request, next: Next) -> axum::response::Response {
+    let mut answer = next.run(request).await;
+    match answer.extensions_mut().remove::<Said>() {
+        Some(Said { title, words }) if theme != Theme::System => {
+            let notice = Notice { title: &title, theme, words: &words };
+            let (mut head, _) = answer.into_parts();
+            let (own, body) = html(head.status, &notice).into_parts();
+            head.status = own.status;
+            axum::response::Response::from_parts(head, Body::new(body))
+        }
+        _ => answer,
+    }
 }
 
 /// A table as a file to download: `name` without its ending. Cells that a spreadsheet would run as a formula are told

@@ -64,6 +64,8 @@ pub(crate) struct LastSent {
 struct Index {
     shell: Shell,
     lines: Vec<Line>,
+    /// Deliveries that are looked at for how many arrived.
+    newest: String,
     may_change: bool,
 }
 
@@ -94,8 +96,10 @@ pub(crate) fn shell(viewer: &Viewer, title: &str, subtitle: &str, query: &Query)
         query.get("done").and_then(|done| done.parse::<u32>().ok()).map(i64::from).unwrap_or_default();
     match (query.get("said"), query.get("said").and_then(told)) {
         (_, Some((kind, words))) => shell.noting(kind, words),
-        (Some("replayed"), _) => shell.noting("good", format!("Due again: {}.", format::count(count))),
-        (Some("filled"), _) => shell.noting("good", format!("Deliveries made: {}.", format::count(count))),
+        (Some("replayed"), _) => shell.noting("good", format!("Due again: {}.", viewer.format.count(count))),
+        (Some("filled"), _) => {
+            shell.noting("good", format!("Deliveries made: {}.", viewer.format.count(count)))
+        }
         _ => shell,
     }
 }
@@ -129,7 +133,7 @@ fn line(viewer: &Viewer, kept: &Kept, ended: &Ended) -> Line {
     let over = ended.delivered + ended.dead;
     let share = match over {
         0 => "–".to_owned(),
-        over => format::percent(ended.delivered, over),
+        over => viewer.format.percent(ended.delivered, over),
     };
     Line {
         href: format!("/postbacks/{}", postback.id),
@@ -138,13 +142,13 @@ fn line(viewer: &Viewer, kept: &Kept, ended: &Ended) -> Line {
         method: method(postback.method),
         host: host(postback.url.text()),
         told: statuses(postback.wanted),
-        state: words::standing(kept, ended),
+        state: words::standing(viewer, kept, ended),
         last: ended.last.as_ref().map(|last| last_sent(viewer, last)),
         share,
         of: if over == 0 {
             "none has ended yet".to_owned()
         } else {
-            format!("of the last {}", format::count(over))
+            format!("of the last {}", viewer.format.count(over))
         },
     }
 }
@@ -153,7 +157,7 @@ fn last_sent(viewer: &Viewer, last: &Listed) -> LastSent {
     LastSent {
         href: format!("/deliveries/{}", last.id),
         ago: format::ago(last.created, viewer.now),
-        at: format::time(last.created, &viewer.zone),
+        at: viewer.format.time(last.created),
         pill: state(last.state, last.attempts),
         result: last.result.clone(),
     }
@@ -177,7 +181,10 @@ pub(crate) async fn index(
         many => format!("{many} postbacks tell you of conversions"),
     };
     let shell = shell(&viewer, "Postbacks", &subtitle, &Query::read(raw.as_deref()));
-    Ok(page::html(StatusCode::OK, &Index { shell, lines, may_change: viewer.may_change() }))
+    Ok(page::html(
+        StatusCode::OK,
+        &Index { shell, lines, newest: viewer.format.count(log::NEWEST), may_change: viewer.may_change() },
+    ))
 }
 
 /// One delivery in a log.
@@ -197,13 +204,13 @@ pub(crate) fn sent(viewer: &Viewer, own: &Listed) -> Sent {
     let waits = own.state == DeliveryState::Pending;
     Sent {
         href: format!("/deliveries/{}", own.id),
-        at: format::time(own.created, &viewer.zone),
+        at: viewer.format.time(own.created),
         status: own.status.code(),
         backfilled: own.origin == domain::delivery::Origin::Backfill,
         pill: state(own.state, own.attempts),
         attempts: own.attempts,
         result: own.result.clone(),
-        next: if waits { format::time(own.next_attempt, &viewer.zone) } else { String::new() },
+        next: if waits { viewer.format.time(own.next_attempt) } else { String::new() },
         conversion: own.conversion.to_string(),
     }
 }
@@ -274,7 +281,7 @@ pub(crate) async fn render(
         id: postback.id.to_string(),
         url: UrlParts::new(postback.url.text()),
         enabled: postback.enabled,
-        created: format::time(kept.created, &viewer.zone),
+        created: viewer.format.time(kept.created),
         rows: found.iter().map(|own| sent(viewer, own)).collect(),
         states: states(state),
         since: query.get("since").unwrap_or_default().to_owned(),

@@ -1,4 +1,4 @@
-//! The viewer's own account: zone, password, sessions, second factor.
+//! The viewer's own account: zone, format of numbers and dates, password, sessions, second factor.
 
 pub(crate) mod password;
 pub(crate) mod sessions;
@@ -9,9 +9,10 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Form, Query, State};
 use axum::http::StatusCode;
+use domain::format::{Dates, Numbers, Style};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use store::user;
+use store::user::{self, Reading};
 
 use crate::component::{Choice, Mistakes, Tab};
 use crate::page::{self, Answer, Section, Shell};
@@ -26,6 +27,8 @@ struct Page {
     tabs: Vec<Tab>,
     role: &'static str,
     zones: Vec<Choice>,
+    numbers: Vec<Choice>,
+    dates: Vec<Choice>,
     mistakes: Mistakes,
 }
 
@@ -39,7 +42,7 @@ pub(crate) struct Asked {
 /// What was just done, told once.
 pub(crate) fn told(word: &str) -> Option<&'static str> {
     match word {
-        "zone" => Some("Times are shown in the zone that you chose."),
+        "reading" => Some("Times, numbers and dates are shown as you chose."),
         "password" => Some("Your password is changed, and every other session has ended."),
         "ended" => Some("That session has ended."),
         "factor" => Some("The second factor is off, and its recovery codes no longer work."),
@@ -63,7 +66,7 @@ pub(crate) fn shell(viewer: &Viewer, title: &str, said: &str) -> Shell {
     }
 }
 
-/// Zone and password.
+/// How times, numbers and dates are read, and the password.
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     viewer: Viewer,
@@ -85,7 +88,9 @@ async fn form(
         shell: shell(viewer, "Profile", said),
         tabs: tabs("/profile"),
         role: crate::team::word(viewer.role),
-        zones: zones(&viewer.network.zone, own.zone.as_deref()),
+        zones: zones(&viewer.network.zone, own.reading.zone.as_deref()),
+        numbers: numbers(own.reading.style.numbers),
+        dates: dates(own.reading.style.dates, viewer),
         mistakes,
     };
     Ok(page::html(status, &page))
@@ -104,27 +109,64 @@ fn zones(network: &str, own: Option<&str>) -> Vec<Choice> {
     std::iter::once(first).chain(rest).collect()
 }
 
+/// Each way to write a number, shown by one.
+fn numbers(own: Numbers) -> Vec<Choice> {
+    let each = Numbers::ALL.iter().map(|one| Choice::new(one.code(), one.decimal("12345.60"), *one == own));
+    each.collect()
+}
+
+/// Each way to write a date, shown by today's.
+fn dates(own: Dates, viewer: &Viewer) -> Vec<Choice> {
+    let today = crate::query::today(&viewer.zone, viewer.now);
+    Dates::ALL.iter().map(|one| Choice::new(one.code(), one.day(today), *one == own)).collect()
+}
+
 /// What the form sends.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Given {
     zone: String,
+    numbers: String,
+    dates: String,
 }
 
-/// Keeps the zone.
+impl Given {
+    fn read(self) -> Result<Reading, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let zone = Some(self.zone).filter(|zone| !zone.is_empty());
+        if zone.as_deref().is_some_and(|zone| TimeZone::get(zone).is_err()) {
+            mistakes.add("zone", "Choose one of the zones.");
+        }
+        let (numbers, dates) = (self.numbers.parse(), self.dates.parse());
+        if numbers.is_err() {
+            mistakes.add("numbers", "Choose one of the ways to write a number.");
+        }
+        if dates.is_err() {
+            mistakes.add("dates", "Choose one of the ways to write a date.");
+        }
+        match (numbers, dates) {
+            (Ok(numbers), Ok(dates)) if mistakes.is_empty() => {
+                Ok(Reading { zone, style: Style { numbers, dates } })
+            }
+            _ => Err(mistakes),
+        }
+    }
+}
+
+/// Keeps how the viewer reads.
 pub(crate) async fn save(
     State(site): State<Arc<Site>>,
     viewer: Viewer,
     Form(given): Form<Given>,
 ) -> Result<Answer, Refused> {
-    let zone = Some(given.zone).filter(|zone| !zone.is_empty());
-    if zone.as_deref().is_some_and(|zone| TimeZone::get(zone).is_err()) {
-        let mut mistakes = Mistakes::default();
-        mistakes.add("zone", "Choose one of the zones.");
-        return form(&site, &viewer, StatusCode::UNPROCESSABLE_ENTITY, mistakes, "").await;
-    }
+    let reading = match given.read() {
+        Ok(reading) => reading,
+        Err(mistakes) => {
+            return form(&site, &viewer, StatusCode::UNPROCESSABLE_ENTITY, mistakes, "").await;
+        }
+    };
     let id = viewer.user.id;
-    site.app.db.write(move |tx| user::set_zone(tx, id, zone.as_deref())).await?;
-    Ok(page::see_other("/profile?said=zone"))
+    site.app.db.write(move |tx| user::set_reading(tx, id, &reading)).await?;
+    Ok(page::see_other("/profile?said=reading"))
 }
 
 #[cfg(test)]
@@ -150,9 +192,12 @@ mod tests {
             tabs: tabs("/profile"),
             role: "Owner",
             zones: zones("UTC", None),
+            numbers: numbers(Numbers::PointComma),
+            dates: Vec::new(),
             mistakes,
         };
         let text = page.render().unwrap();
+        assert!(text.contains("<option value=\"point_comma\" selected>12.345,60</option>"), "{text}");
         assert!(!text.contains("<script>") && text.contains("&#60;script&#62;"));
         assert!(text.len() < 100_000, "{}", text.len());
     }

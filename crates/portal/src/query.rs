@@ -226,23 +226,14 @@ impl Range {
         Self::new(first, last, zone, format!("{first}..{last}")).ok()
     }
 
-    /// Its days in words: `2026-11-01 to 2026-11-23`.
-    pub(crate) fn dates(&self) -> String {
-        if self.first == self.last {
-            self.first.to_string()
-        } else {
-            format!("{} to {}", self.first, self.last)
-        }
-    }
-
-    /// Its name in words: `Last 7 days`, or its days.
-    pub(crate) fn words(&self) -> String {
+    /// Its name in words, `Last 7 days`; none when it is known by its days alone.
+    pub(crate) fn words(&self) -> Option<String> {
         if self.text.starts_with(|first: char| first.is_ascii_digit()) {
-            return self.dates();
+            return None;
         }
         let mut words = self.text.replace('-', " ");
         words[..1].make_ascii_uppercase();
-        words
+        Some(words)
     }
 }
 
@@ -359,10 +350,11 @@ mod tests {
         let utc = zone("UTC");
         let range = Range::read("last 7 days", &utc, at("2026-11-23T18:20:00Z")).unwrap();
         assert_eq!(
-            (range.days(), range.words(), range.dates()),
-            (7, "Last 7 days".to_owned(), "2026-11-17 to 2026-11-23".to_owned())
+            (range.days(), range.words(), range.first.to_string(), range.last.to_string()),
+            (7, Some("Last 7 days".to_owned()), "2026-11-17".to_owned(), "2026-11-23".to_owned())
         );
         let before = range.previous(&utc).unwrap();
+        assert_eq!(before.words(), None, "it is known by its days");
         assert_eq!((before.text.as_str(), before.to), ("2026-11-10..2026-11-16", range.from));
     }
 

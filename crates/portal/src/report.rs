@@ -10,15 +10,16 @@ use domain::report::{Ask, Dimension, Filter as Only, Refused, Report};
 use store::report::{AskError, ask, ask_clicks};
 use store::saved_view::{self, SavedView};
 
+use crate::click_word;
 use crate::component::Choice;
+use crate::format::Format;
 use crate::icon::Svg;
 use crate::page::{self, Answer, Section, Shell};
 use crate::query::{Query, Range};
 use crate::report_view::{self, Figure, Lines, Measure};
 use crate::site::Site;
 use crate::table::{self, Filter, MOST_IN_FILE, Period};
-use crate::viewer::Viewer;
-use crate::{click_word, format};
+use crate::viewer::{HIDDEN, Viewer};
 
 pub(crate) const PATH: &str = "/reports";
 const FILE: &str = "/reports.csv";
@@ -125,7 +126,13 @@ impl Asked {
 
     fn ask(&self, by: &[Dimension], range: &Range, viewer: &Viewer) -> Result<Ask, Refused> {
         let ask = Ask::new(viewer.network.id, range.from, range.to, viewer.zone.clone())?;
-        ask.of_partner(viewer.partner.id).filtered(self.filters.clone())?.grouped(by.to_vec())
+        let hidden = |own: &Only| own.dimension == Dimension::Event && !viewer.shows_event(&own.value);
+        // To look for an event that partners are not shown finds as little as to look for one that is not there.
+        let of = |own: &Only| {
+            if hidden(own) { Only { value: HIDDEN.to_owned(), ..own.clone() } } else { own.clone() }
+        };
+        let filters = self.filters.iter().map(of).collect();
+        ask.of_partner(viewer.partner.id).filtered(filters)?.grouped(by.to_vec())
     }
 
     /// Asks the record, in one state of it. Nobody's revenue is in the answers.
@@ -209,7 +216,7 @@ impl Page {
             0 => String::new(),
             more => format!(
                 "{} more lines are not shown. The file has them; or filter, or ask for a shorter range.",
-                format::count(i64::try_from(more).unwrap_or(i64::MAX))
+                viewer.format.len(more)
             ),
         };
         let view = |view: SavedView| {
@@ -217,7 +224,7 @@ impl Page {
             (view.name, href, view.query)
         };
         Self {
-            shell: Shell::new(viewer, Section::Reports, "Reports", &period.range.words()),
+            shell: Shell::new(viewer, Section::Reports, "Reports", &period.words),
             by: choices(asked.by.first().copied(), "Nothing: one line"),
             by2: choices(asked.by.get(1).copied(), "Nothing else"),
             measures: Measure::ALL
@@ -229,10 +236,13 @@ impl Page {
             sort: query.get("sort").unwrap_or_default().to_owned(),
             wrong,
             chart: answers
-                .map_or(Svg::NONE, |answers| report_view::chart(asked, answers, &period.range, viewer.now)),
+                .map_or(Svg::NONE, |answers| report_view::chart(asked, answers, &period.range, viewer)),
             figures: Figure::ALL.to_vec(),
-            refused: answers.and_then(|own| own.refused.as_ref()).map(refused).unwrap_or_default(),
-            as_of: answers.map(|own| format::time(own.report.as_of, &viewer.zone)).unwrap_or_default(),
+            refused: answers
+                .and_then(|own| own.refused.as_ref())
+                .map(|own| refused(own, &viewer.format))
+                .unwrap_or_default(),
+            as_of: answers.map(|own| viewer.format.time(own.report.as_of)).unwrap_or_default(),
             file: query.url(FILE),
             query: query.to_string(),
             views: views.into_iter().map(view).collect(),
@@ -269,7 +279,7 @@ fn filters(query: &Query, viewer: &Viewer) -> Vec<Filter> {
 }
 
 /// Refused clicks by reason: the reason, what it means, how many, and their share of the clicks.
-fn refused(report: &Report) -> Vec<(String, &'static str, String, String)> {
+fn refused(report: &Report, format: &Format) -> Vec<(String, &'static str, String, String)> {
     let all = report.total().clicks.unwrap_or_default().counted;
     let mut refused: Vec<(i64, Verdict)> = Vec::new();
     for (key, line) in &report.lines {
@@ -280,7 +290,7 @@ fn refused(report: &Report) -> Vec<(String, &'static str, String, String)> {
     refused.sort_by(|a, b| b.cmp(a));
     let shown = refused.into_iter().map(|(count, verdict)| {
         let words = click_word::verdict(verdict);
-        (words.word.to_owned(), words.meaning, format::count(count), format::percent(count, all))
+        (words.word.to_owned(), words.meaning, format.count(count), format.percent(count, all))
     });
     shown.collect()
 }

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::click::Verdict;
 use domain::money::Currency;
 use domain::report::{Clicks, Dimension, Line, Report, Takings, money};
-use domain::time::Timestamp;
 
 use crate::chart::{Chart, Kind, Mark, Series};
+use crate::click_word;
+use crate::format::Format;
 use crate::icon::Svg;
 use crate::query::{Query, Range};
 use crate::report::{Answers, Asked, DIMENSIONS, PATH};
 use crate::table::Cell;
-use crate::viewer::Viewer;
-use crate::{click_word, format};
+use crate::viewer::{HIDDEN, Viewer};
 
 /// Bars of a chart that is not of time.
 const BARS: usize = 12;
@@ -151,6 +151,7 @@ pub(crate) struct Lines {
 
 /// The table of a report, with at most so many lines.
 pub(crate) fn lines(asked: &Asked, answers: &Answers, query: &Query, viewer: &Viewer, most: usize) -> Lines {
+    let format = &viewer.format;
     let names: Vec<&str> = Figure::ALL.iter().map(|figure| figure.name).collect();
     let sort = query.get("sort").map(|_| query.sort(&names));
     let mut all: Vec<(Vec<String>, &Line)> = answers
@@ -170,8 +171,8 @@ pub(crate) fn lines(asked: &Asked, answers: &Answers, query: &Query, viewer: &Vi
     let total = answers.report.total();
     let left_out = all.len().saturating_sub(most);
     let rows = all.iter().take(most).flat_map(|(key, line)| {
-        let key = asked.by.iter().zip(key).map(|(by, value)| group(*by, value, &offers));
-        cells(&key.collect::<Vec<Cell>>(), line)
+        let key = asked.by.iter().zip(key).map(|(by, value)| group(*by, value, &offers, viewer));
+        cells(&key.collect::<Vec<Cell>>(), line, format)
     });
     let rows = rows.collect();
     let name = |word: &str| {
@@ -181,15 +182,15 @@ pub(crate) fn lines(asked: &Asked, answers: &Answers, query: &Query, viewer: &Vi
     };
     let mut totals = Vec::new();
     if !asked.by.is_empty() {
-        totals.extend(cells(&name("Total"), &total));
+        totals.extend(cells(&name("Total"), &total, format));
     }
     if let Some(before) = &answers.before {
-        totals.extend(cells(&name("Period before"), &before.total()));
+        totals.extend(cells(&name("Period before"), &before.total(), format));
     }
     Lines {
         headings: headings(asked, query, sort),
         file_head: file_head(asked, viewer),
-        rows: if asked.by.is_empty() { cells(&name("All"), &total) } else { rows },
+        rows: if asked.by.is_empty() { cells(&name("All"), &total, format) } else { rows },
         totals,
         left_out,
         currencies: total.takings.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "),
@@ -240,10 +241,11 @@ fn word(dimension: Dimension) -> &'static str {
 }
 
 /// A value of a group: an offer by its name, a verdict in words.
-fn group(by: Dimension, value: &str, offers: &HashMap<&str, &str>) -> Cell {
+fn group(by: Dimension, value: &str, offers: &HashMap<&str, &str>, viewer: &Viewer) -> Cell {
     match by {
         _ if value.is_empty() => Cell::text("–"),
         Dimension::Offer => Cell::text(offers.get(value).copied().unwrap_or(value)).titled(value),
+        Dimension::Event if !viewer.shows_event(value) => Cell::text(HIDDEN),
         Dimension::Verdict => match value.parse::<Verdict>() {
             Ok(verdict) => {
                 let words = click_word::verdict(verdict);
@@ -251,13 +253,14 @@ fn group(by: Dimension, value: &str, offers: &HashMap<&str, &str>) -> Cell {
             }
             Err(_) => Cell::text(value),
         },
+        own if own.is_time() => Cell::written(viewer.format.bucket(value).0, value),
         own if own.sub().is_some() => Cell::mono(value),
         _ => Cell::text(value),
     }
 }
 
 /// A row for each currency of a line. Clicks have none: they stand on the first, so that a column may be summed.
-fn cells(key: &[Cell], line: &Line) -> Vec<Vec<Cell>> {
+fn cells(key: &[Cell], line: &Line, format: &Format) -> Vec<Vec<Cell>> {
     let mut all: Vec<(Option<Currency>, Takings)> =
         line.takings.iter().map(|(currency, takings)| (Some(*currency), *takings)).collect();
     if all.is_empty() {
@@ -268,13 +271,17 @@ fn cells(key: &[Cell], line: &Line) -> Vec<Vec<Cell>> {
     for (currency, takings) in all {
         let own = if first { line.clicks.as_ref() } else { None };
         let mut row = key.to_vec();
-        row.extend(clicks(own));
+        row.extend(clicks(own, format));
         let counted = takings.pending + takings.success;
-        row.extend([counted, takings.pending, takings.success, takings.rejected].map(Cell::count));
-        row.push(if first { rate(line) } else { Cell::default() });
+        row.extend(
+            [counted, takings.pending, takings.success, takings.rejected].map(|own| Cell::count(own, format)),
+        );
+        row.push(if first { rate(line, format) } else { Cell::default() });
         let earned = line.clicks.as_ref().and_then(|clicks| takings.earned_per_click_micros(clicks));
         let sum = |micros: Option<i64>| {
-            micros.zip(currency).map_or_else(Cell::no_money, |(micros, own)| Cell::money(money(micros, own)))
+            micros
+                .zip(currency)
+                .map_or_else(Cell::no_money, |(micros, own)| Cell::money(money(micros, own), format))
         };
         row.push(sum(earned));
         row.push(sum(Some(takings.payout_micros)));
@@ -284,16 +291,16 @@ fn cells(key: &[Cell], line: &Line) -> Vec<Vec<Cell>> {
     rows
 }
 
-fn clicks(clicks: Option<&Clicks>) -> [Cell; 3] {
+fn clicks(clicks: Option<&Clicks>, format: &Format) -> [Cell; 3] {
     let Some(clicks) = clicks else { return [(); 3].map(|()| Cell::figure("", "")) };
-    [clicks.counted, clicks.unique, clicks.refused()].map(Cell::count)
+    [clicks.counted, clicks.unique, clicks.refused()].map(|own| Cell::count(own, format))
 }
 
-fn rate(line: &Line) -> Cell {
+fn rate(line: &Line, format: &Format) -> Cell {
     let Some(clicks) = line.clicks else { return Cell::figure("", "") };
     let file =
         line.conversion_rate().map_or_else(String::new, |rate| format!("{}.{:02}%", rate / 100, rate % 100));
-    Cell::figure(format::percent(line.conversions(), clicks.counted), file)
+    Cell::figure(format.percent(line.conversions(), clicks.counted), file)
 }
 
 /// What a table is sorted by.
@@ -318,7 +325,8 @@ fn figure(name: &str, line: &Line) -> i64 {
 }
 
 /// The chart of a report: a line over time, else the largest values of the first group.
-pub(crate) fn chart(asked: &Asked, answers: &Answers, range: &Range, now: Timestamp) -> Svg {
+pub(crate) fn chart(asked: &Asked, answers: &Answers, range: &Range, viewer: &Viewer) -> Svg {
+    let format = &viewer.format;
     let currencies: BTreeSet<Currency> = answers.report.total().takings.keys().copied().collect();
     let currency = currencies.first().copied();
     let measure = asked.measure;
@@ -342,7 +350,7 @@ pub(crate) fn chart(asked: &Asked, answers: &Answers, range: &Range, now: Timest
         points.sort_by_key(|(_, line)| std::cmp::Reverse(measure.of(line, currency)));
         points.truncate(BARS);
     }
-    let marks = points.iter().map(|((_, name), _)| mark(by, name)).collect();
+    let marks = points.iter().map(|((_, name), _)| mark(by, name, viewer)).collect();
     let values = points.iter().map(|(_, line)| measure.of(line, currency)).collect();
     let name = match (measure, currency) {
         (Measure::Payout, Some(own)) => format!("{}, {own}", measure.word()),
@@ -350,9 +358,10 @@ pub(crate) fn chart(asked: &Asked, answers: &Answers, range: &Range, now: Timest
     };
     let title = format!("{name} by {}", word(by).to_lowercase());
     let kind = if by.is_time() { Kind::Line } else { Kind::Bar };
-    let mut chart = Chart::counts(kind, &title, marks, Series { name, values });
+    let mut chart = Chart::counts(kind, &title, marks, Series { name, values }, format);
     if let (Measure::Payout, Some(own)) = (measure, currency) {
-        chart = chart.written(move |micros| format::money(money(micros, own)));
+        let format = format.clone();
+        chart = chart.written(move |micros| format.money(money(micros, own)));
     }
     if let Some(before) = &answers.before {
         let before = of(before);
@@ -360,7 +369,7 @@ pub(crate) fn chart(asked: &Asked, answers: &Answers, range: &Range, now: Timest
             points.iter().map(|(key, _)| beside(&before, key, by).and_then(|own| measure.of(own, currency)));
         chart = chart.against(Series { name: "Period before".to_owned(), values: values.collect() });
     }
-    chart.unfinished(by.is_time() && range.to > now).figure()
+    chart.unfinished(by.is_time() && range.to > viewer.now).figure()
 }
 
 /// The line of the period before that stands beside one: of the same place in time, else of the same name.
@@ -377,15 +386,17 @@ fn beside<'l>(
 }
 
 /// A place on the axis: short for time, and without a value a dash.
-fn mark(by: Dimension, name: &str) -> Mark {
-    let short = match by {
-        Dimension::Hour => name.get(5..16).unwrap_or(name),
-        Dimension::Day | Dimension::Week => name.get(5..).unwrap_or(name),
+fn mark(by: Dimension, name: &str, viewer: &Viewer) -> Mark {
+    if by.is_time() {
+        let (exact, short) = viewer.format.bucket(name);
+        return Mark { short, exact };
+    }
+    let name = match by {
         _ if name.is_empty() => "–",
+        Dimension::Event if !viewer.shows_event(name) => HIDDEN,
         _ => name,
     };
-    let short = short.chars().take(18).collect();
-    Mark { short, exact: if name.is_empty() { "–".to_owned() } else { name.to_owned() } }
+    Mark { short: name.chars().take(18).collect(), exact: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -400,7 +411,7 @@ mod tests {
             let takings = Takings { success: 2, rejected: 1, payout_micros, ..Takings::default() };
             line.take(code.parse().unwrap(), &takings);
         }
-        let rows = cells(&[Cell::text("x")], &line);
+        let rows = cells(&[Cell::text("x")], &line, &Format::sample());
         let file: Vec<String> =
             rows.iter().map(|row| row.iter().flat_map(Cell::file).collect::<Vec<_>>().join(",")).collect();
         assert_eq!(file, ["x,10,0,1,2,0,2,1,40.00%,0.20,EUR,2.00,EUR", "x,,,,2,0,2,1,,0.15,USD,1.50,USD"]);
@@ -409,10 +420,8 @@ mod tests {
     #[test]
     fn every_row_has_a_cell_for_each_heading() {
         let width = 1 + Figure::ALL.len();
-        assert!(cells(&[Cell::text("")], &Line::default()).iter().all(|row| row.len() == width));
-        assert_eq!(
-            cells(&[Cell::text("")], &Line::default())[0].iter().flat_map(Cell::file).count(),
-            width + 2
-        );
+        let rows = cells(&[Cell::text("")], &Line::default(), &Format::sample());
+        assert!(rows.iter().all(|row| row.len() == width));
+        assert_eq!(rows[0].iter().flat_map(Cell::file).count(), width + 2);
     }
 }

@@ -103,6 +103,7 @@ routes! {
     GET "/offers/{offer}/customise" Partner crate::offer::customise;
     POST "/offers/{offer}/link" PartnerMember crate::offer::request;
     GET "/offers/{offer}/checklist" Partner crate::checklist::show;
+    POST "/offers/{offer}/copied" Partner crate::checklist::note_copied;
     GET "/offers/{offer}/test" Partner crate::test_tab::show;
     GET "/offers/{offer}/test/live" Partner crate::test_tab::live;
     POST "/offers/{offer}/test/click" PartnerMember crate::test_tab::click;
@@ -153,7 +154,7 @@ pub fn routes(app: Arc<web::App>) -> Router {
     };
     let pages = ROUTES.iter().fold(Router::new(), add).with_state(Arc::clone(&site));
     let csrf = CsrfLayer::new().with_rejection_response(|_: ProtectionError| from_elsewhere());
-    pages.layer(DefaultBodyLimit::max(MOST_BYTES)).layer(csrf)
+    pages.layer(DefaultBodyLimit::max(MOST_BYTES)).layer(csrf).layer(middleware::from_fn(page::in_colours))
 }
 
 fn from_elsewhere() -> Response {

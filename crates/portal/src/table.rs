@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use domain::id::LinkId;
 use domain::link::Link;
 use domain::money::Money;
+use domain::time::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::component::Choice;
-use crate::format;
-use crate::page::{self, Answer, Shell};
+use crate::format::Format;
+use crate::page::{self, Answer, Section, Shell};
 use crate::query::{self, Query, Range};
 use crate::viewer::Viewer;
 
@@ -50,24 +51,29 @@ impl Cell {
     }
 
     /// A point in time.
-    pub(crate) fn when(text: impl Into<String>) -> Self {
-        Self { class: "when", ..Self::text(text) }
+    pub(crate) fn when(at: Timestamp, format: &Format) -> Self {
+        Self { class: "when", ..Self::written(format.time(at), format.in_files().time(at)) }
+    }
+
+    /// A text that is written otherwise in a file.
+    pub(crate) fn written(text: impl Into<String>, file: impl Into<String>) -> Self {
+        Self { file: Some(vec![file.into()]), ..Self::text(text) }
     }
 
     /// A count.
-    pub(crate) fn count(count: i64) -> Self {
-        Self { class: "num", file: Some(vec![count.to_string()]), ..Self::text(format::count(count)) }
+    pub(crate) fn count(count: i64, format: &Format) -> Self {
+        Self::figure(format.count(count), count.to_string())
     }
 
     /// A figure that is written otherwise in a file.
     pub(crate) fn figure(text: impl Into<String>, file: impl Into<String>) -> Self {
-        Self { class: "num", file: Some(vec![file.into()]), ..Self::text(text) }
+        Self { class: "num", ..Self::written(text, file) }
     }
 
     /// Money: in a file the amount and, in a column of its own, the currency.
-    pub(crate) fn money(money: Money) -> Self {
+    pub(crate) fn money(money: Money, format: &Format) -> Self {
         let file = Some(vec![money.plain(), money.currency.to_string()]);
-        Self { class: "num", file, ..Self::text(format::money(money)) }
+        Self { class: "num", file, ..Self::text(format.money(money)) }
     }
 
     /// No money: two empty columns in a file.
@@ -177,6 +183,10 @@ pub(crate) fn links(query: &Query, viewer: &Viewer) -> Vec<LinkId> {
 pub(crate) struct Period {
     /// What was asked for.
     pub(crate) range: Range,
+    /// Its name: `Last 7 days`, or its days.
+    pub(crate) words: String,
+    /// Its days: `2026-11-01 to 2026-11-23`.
+    pub(crate) dates: String,
     /// As it was typed.
     pub(crate) typed: String,
     /// What is wrong with it; empty when nothing is.
@@ -197,7 +207,9 @@ impl Period {
         let named = query::NAMED.iter().map(|(name, word)| {
             (query.with("range", name).url(path), *word, wrong.is_empty() && *name == range.text)
         });
-        Self { named: named.collect(), range, typed, wrong }
+        let dates = viewer.format.dates(range.first, range.last);
+        let words = range.words().unwrap_or_else(|| dates.clone());
+        Self { named: named.collect(), range, words, dates, typed, wrong }
     }
 }
 
@@ -217,8 +229,9 @@ pub(crate) struct List {
     pub(crate) filtered: bool,
     /// The address without filters.
     pub(crate) plain: String,
-    /// The file with the same.
+    /// The file with the same, and how many rows it has at most.
     pub(crate) file: String,
+    pub(crate) most: String,
     /// The pages beside this one; empty: there is none.
     pub(crate) newer: String,
     /// See `newer`.
@@ -229,7 +242,60 @@ pub(crate) struct List {
     pub(crate) empty: (String, String, &'static str, &'static str),
 }
 
+/// Where a list is.
+pub(crate) struct Place {
+    /// Its section.
+    pub(crate) section: Section,
+    /// Its name.
+    pub(crate) title: &'static str,
+    /// Its address.
+    pub(crate) path: &'static str,
+    /// The address of its file.
+    pub(crate) file: &'static str,
+}
+
+/// What stands in a list.
+pub(crate) struct Found {
+    /// Every column that there is.
+    pub(crate) columns: Vec<Column>,
+    /// The rows of this page.
+    pub(crate) rows: Vec<Row>,
+    /// What may be filtered by.
+    pub(crate) filters: Vec<Filter>,
+    /// Where it goes on, as an address has it, and how far back that is; none at the end.
+    pub(crate) next: Option<(String, Timestamp)>,
+    /// What an empty table says: title, text, address and word of the next step.
+    pub(crate) empty: (String, String, &'static str, &'static str),
+}
+
 impl List {
+    /// The page of what was found for a query.
+    pub(crate) fn new(viewer: &Viewer, place: &Place, query: &Query, period: Period, found: Found) -> Self {
+        let Place { section, title, path, file } = *place;
+        let Found { columns, rows, filters, next, empty } = found;
+        let cut = next.as_ref().filter(|_| rows.len() < ROWS).map(|(_, at)| {
+            format!("Looked back to {}. “Older” goes on from there.", viewer.format.time(*at))
+        });
+        let older = next.map(|(next, _)| query.with("before", &next).url(path));
+        let newer = query.get("before").map(|_| query.at_start().url(path));
+        Self {
+            shell: Shell::new(viewer, section, title, &period.words),
+            path,
+            filtered: query.pairs().any(|(name, _)| !matches!(name, "range" | "column" | "before")),
+            plain: Query::default().with("range", &period.range.text).url(path),
+            file: query.at_start().url(file),
+            most: viewer.format.len(MOST_IN_FILE),
+            newer: newer.unwrap_or_default(),
+            older: older.unwrap_or_default(),
+            cut: cut.unwrap_or_default(),
+            period,
+            filters,
+            columns,
+            rows,
+            empty,
+        }
+    }
+
     /// The page.
     pub(crate) fn answer(&self) -> Answer {
         page::html(StatusCode::OK, self)

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use store::user::{self, Account};
 
 use crate::component::{Choice, Mistakes};
-use crate::format;
 use crate::page::{self, Answer, Section, Shell};
 use crate::refused::Refused;
 use crate::site::Site;
@@ -122,7 +121,7 @@ fn row(viewer: &Viewer, account: &Account) -> Row {
         email: account.user.email.clone(),
         role: word(role),
         roles: choices(role),
-        state: state(account, viewer.now, |at| format::time(at, &viewer.zone)),
+        state: state(account, viewer.now, |at| viewer.format.time(at)),
         second: account.totp.is_some(),
     }
 }

@@ -121,7 +121,10 @@ pub(crate) async fn convert(
         mistakes.add("amount", why.to_string());
         return page(&site, &viewer, &found, &typed, mistakes).await;
     }
-    let sale = fire::Sale { event: typed.get("event"), amount_micros: amount.and_then(Result::ok) };
+    let events = found.events();
+    let offered = |code: &&str| events.iter().any(|(own, _)| own == code);
+    let sale =
+        fire::Sale { event: typed.get("event").filter(offered), amount_micros: amount.and_then(Result::ok) };
     fire::conversion(&site, &found, own, click, &sale, caller.address).await?;
     Ok(see_other(&shown(&found, click)))
 }
@@ -190,5 +193,5 @@ fn convert_form(found: &Found, trace: Option<&Trace>, query: &Query) -> Convert 
 async fn earlier(site: &Site, viewer: &Viewer, own: Option<Own>) -> Result<Vec<Clicked>, Refused> {
     let Some(own) = own else { return Ok(Vec::new()) };
     let clicks = site.app.db.read(move |tx| store::activity::test_clicks(tx, own.id, EARLIER)).await?;
-    Ok(clicks.iter().map(|click| clicked(click, &viewer.zone)).collect())
+    Ok(clicks.iter().map(|click| clicked(click, &viewer.format)).collect())
 }

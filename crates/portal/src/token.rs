@@ -12,7 +12,6 @@ use serde_json::json;
 use store::{Error, api_token, audit};
 
 use crate::component::Mistakes;
-use crate::format;
 use crate::page::{self, Answer, Section, Shell};
 use crate::query::Query;
 use crate::refused::Refused;
@@ -53,12 +52,10 @@ fn line(viewer: &Viewer, token: &ApiToken) -> Line {
     Line {
         shown: format!("{}…", token.shown),
         name: token.name.clone(),
-        created: format::time(token.created, &viewer.zone),
+        created: viewer.format.time(token.created),
         // Only the day is kept, and it is one of UTC.
-        used: token
-            .used_day
-            .map_or_else(|| "never".to_owned(), |day| format::day(day, &jiff::tz::TimeZone::UTC)),
-        revoked: token.revoked.map(|at| format::time(at, &viewer.zone)).unwrap_or_default(),
+        used: token.used_day.map_or_else(|| "never".to_owned(), |day| viewer.format.in_utc().day(day)),
+        revoked: token.revoked.map(|at| viewer.format.time(at)).unwrap_or_default(),
     }
 }
 

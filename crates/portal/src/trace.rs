@@ -63,7 +63,11 @@ pub(crate) async fn look_up(site: &Site, viewer: &Viewer, asked: &str) -> Result
     }
     let (catalog, asked) = (site.app.live.catalog.load_full(), asked.to_owned());
     let whose = Whose::Partner(viewer.network.id, viewer.partner.id);
-    site.app.db.read(move |tx| tell(tx, &catalog, &asked, whose)).await
+    let told = site.app.db.read(move |tx| tell(tx, &catalog, &asked, whose)).await?;
+    Ok(match told {
+        Told::One(story) => Told::One(Box::new(viewer.cover(*story))),
+        other => other,
+    })
 }
 
 /// A fact at the head of a story.
@@ -131,13 +135,12 @@ pub(crate) async fn show(State(site): State<Arc<Site>>, viewer: Viewer, Path(id)
 
 fn one(viewer: &Viewer, story: &Story) -> Answer {
     let Some(click) = &story.click else { return page::absent() };
-    let subtitle =
-        format!("{}, {}", format::time(click.at.0, &viewer.zone), format::ago(click.at.0, viewer.now));
+    let subtitle = format!("{}, {}", viewer.format.time(click.at.0), format::ago(click.at.0, viewer.now));
     let shell = Shell::new(viewer, Section::Clicks, "Trace", &subtitle).below("/clicks", "Clicks");
     let page = Page {
         shell,
         facts: facts(story),
-        moments: trace_moment::of(story, &viewer.zone),
+        moments: trace_moment::of(story, &viewer.format),
         end: end(story),
         more_requests: story.more_requests,
     };
@@ -199,7 +202,7 @@ fn several(
 ) -> Answer {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     let or_more = if more { " or more" } else { "" };
-    let total = format::count(i64::try_from(total).unwrap_or(i64::MAX));
+    let total = viewer.format.len(total);
     let told = format!(
         "The id is the {} of {total}{or_more} clicks; the newest {} are here. Times in {}.",
         names.join(" and "),
@@ -211,7 +214,7 @@ fn several(
         let conversions =
             if brief.conversions.is_empty() { "none".to_owned() } else { brief.conversions.join(", ") };
         let cells = vec![
-            Cell::text(format::time(brief.at.0, &viewer.zone)),
+            Cell::text(viewer.format.time(brief.at.0)),
             Cell::text(brief.offer.clone().unwrap_or_default()),
             Cell::mono(brief.pub_click_id.clone().unwrap_or_default()),
             Cell::mono(brief.pub_member_id.clone().unwrap_or_default()),

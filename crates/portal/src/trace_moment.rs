@@ -5,11 +5,11 @@ use domain::click::Step;
 use domain::conversion::{Reason, Waiting};
 use domain::inbound::Answer as Answered;
 use domain::time::Timestamp;
-use jiff::tz::TimeZone;
 use store::story::{Attempted, Changed, Converted, Request, Rules, Story, Told, Visited};
 
+use crate::format::Format;
 use crate::icon::Svg;
-use crate::{click_word, conversion_word, format, icon};
+use crate::{click_word, conversion_word, icon};
 
 /// The longest text of a stranger that is shown in full, in characters.
 const MOST: usize = 2_000;
@@ -84,7 +84,7 @@ impl Moment {
 }
 
 /// The moments of a story, in order of time.
-pub(crate) fn of(story: &Story, zone: &TimeZone) -> Vec<Moment> {
+pub(crate) fn of(story: &Story, format: &Format) -> Vec<Moment> {
     let mut moments = Vec::new();
     if let Some(click) = &story.click {
         moments.extend(visit(click, story.rules.as_ref()));
@@ -92,27 +92,31 @@ pub(crate) fn of(story: &Story, zone: &TimeZone) -> Vec<Moment> {
     moments.extend(story.requests.iter().map(report));
     for conversion in &story.conversions {
         moments.extend(
-            conversion.history.iter().enumerate().map(|(version, own)| changed(conversion, version, own)),
+            conversion
+                .history
+                .iter()
+                .enumerate()
+                .map(|(version, own)| changed(conversion, version, own, format)),
         );
-        moments.extend(waits(conversion, zone));
-        moments.extend(conversion.deliveries.iter().flat_map(delivery));
+        moments.extend(waits(conversion, format));
+        moments.extend(conversion.deliveries.iter().flat_map(|told| delivery(told, format)));
     }
     // What has the same time stays in the order of cause and effect.
     moments.sort_by_key(|moment| moment.at);
     let first = moments.first().and_then(|moment| moment.at);
     for moment in &mut moments {
         let (Some(at), Some(first)) = (moment.at, first) else { continue };
-        moment.time = format::time_ms(at, zone);
-        moment.offset = offset(at.ms().saturating_sub(first.ms()));
+        moment.time = format.time_ms(at);
+        moment.offset = offset(at.ms().saturating_sub(first.ms()), format);
     }
     moments
 }
 
 /// `+0.012 s`, `+12 min 5 s`, `+3 d 4 h`: exact where it is short.
-fn offset(ms: i64) -> String {
+fn offset(ms: i64, format: &Format) -> String {
     let s = ms / 1_000;
     match s {
-        ..600 => format!("+{s}.{:03} s", ms % 1_000),
+        ..600 => format!("+{} s", format.decimal(&format!("{s}.{:03}", ms % 1_000))),
         600..36_000 => format!("+{} min {} s", s / 60, s % 60),
         36_000..172_800 => format!("+{} h {} min", s / 3_600, s / 60 % 60),
         _ => format!("+{} d {} h", s / 86_400, s / 3_600 % 24),
@@ -217,7 +221,7 @@ fn report(request: &Request) -> Moment {
     moment
 }
 
-fn changed(conversion: &Converted, version: usize, own: &Changed) -> Moment {
+fn changed(conversion: &Converted, version: usize, own: &Changed, format: &Format) -> Moment {
     let (kind, word) = conversion_word::status(own.status);
     let by = match own.actor.as_str() {
         "advertiser" => "by the advertiser's report",
@@ -238,9 +242,9 @@ fn changed(conversion: &Converted, version: usize, own: &Changed) -> Moment {
     }
     moment.facts.push(("conversion id".to_owned(), conversion.id.to_string()));
     moment.facts.extend(conversion.event.clone().map(|event| ("event".to_owned(), event)));
-    moment.facts.extend(conversion.amount.as_ref().map(|sale| ("sale".to_owned(), sale.to_string())));
+    moment.facts.extend(conversion.amount.as_ref().map(|sale| ("sale".to_owned(), format.sum(sale))));
     if own.reason.is_none() {
-        moment.facts.push(("payout".to_owned(), conversion.payout.to_string()));
+        moment.facts.push(("payout".to_owned(), format.sum(&conversion.payout)));
     }
     if conversion.test {
         moment = moment.with("A test: it is counted nowhere and pays nothing.");
@@ -252,9 +256,9 @@ fn changed(conversion: &Converted, version: usize, own: &Changed) -> Moment {
     moment
 }
 
-fn waits(conversion: &Converted, zone: &TimeZone) -> Option<Moment> {
+fn waits(conversion: &Converted, format: &Format) -> Option<Moment> {
     let waits = conversion.waits.as_ref()?;
-    let until = format::time(waits.until.0, zone);
+    let until = format.time(waits.until.0);
     let end = match waits.what {
         Waiting::Approval => format!("It becomes Success by itself at {until}"),
         Waiting::Predecessor => format!("It is rejected at {until} unless the event before it has come"),
@@ -262,7 +266,7 @@ fn waits(conversion: &Converted, zone: &TimeZone) -> Option<Moment> {
     Some(Moment::new(waits.until.0, "info", end))
 }
 
-fn delivery(told: &Told) -> Vec<Moment> {
+fn delivery(told: &Told, format: &Format) -> Vec<Moment> {
     let slug = if told.postback.is_empty() { "(removed)" } else { &told.postback };
     let title = format!("Your postback {} is to be told: {}", short(slug), told.status);
     let mut made = Moment::new(told.at.0, "plain", title);
@@ -272,7 +276,7 @@ fn delivery(told: &Told) -> Vec<Moment> {
     }
     made.link = Some((format!("/deliveries/{}", told.id), "Open the delivery".to_owned()));
     let mut moments = vec![made];
-    moments.extend((1..).zip(&told.attempts).map(|(number, own)| attempt(told, number, own)));
+    moments.extend((1..).zip(&told.attempts).map(|(number, own)| attempt(told, number, own, format)));
     if let Some(next) = &told.next_attempt {
         let title = format!("Attempt {} is due", told.attempts.len() + 1);
         moments.push(Moment::new(next.0, "info", title));
@@ -280,10 +284,10 @@ fn delivery(told: &Told) -> Vec<Moment> {
     moments
 }
 
-fn attempt(told: &Told, number: usize, own: &Attempted) -> Moment {
+fn attempt(told: &Told, number: usize, own: &Attempted, format: &Format) -> Moment {
     let delivered = own.http_status.is_some_and(|status| (200..300).contains(&status));
     let kind = if delivered { "good" } else { "bad" };
-    let title = format!("Attempt {number}: {} in {} ms", short(&own.result), own.elapsed_ms);
+    let title = format!("Attempt {number}: {} in {} ms", short(&own.result), format.count(own.elapsed_ms));
     let mut moment = Moment::new(own.at.0, kind, title);
     let body = if own.body.is_empty() { String::new() } else { format!("\n\n{}", own.body) };
     moment.raw.push(("Request", short(&format!("{} {}{body}", own.method, own.url))));
@@ -363,7 +367,7 @@ mod tests {
             (273_600_000, "+3 d 4 h"),
         ];
         for (ms, text) in cases {
-            assert_eq!(offset(ms), text);
+            assert_eq!(offset(ms, &Format::sample()), text);
         }
     }
 }

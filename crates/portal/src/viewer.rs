@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
 use domain::catalog::Catalog;
 use domain::id::{LinkId, OfferId};
 use domain::link::Link;
@@ -15,9 +15,12 @@ use domain::time::{MINUTE_MS, Timestamp};
 use domain::user::{TeamRole, User};
 use jiff::tz::TimeZone;
 use store::session::{self, Held, Stage};
+use store::story::Story;
 use uuid::Uuid;
 
 use crate::caller::Caller;
+use crate::elsewhere;
+use crate::format::Format;
 use crate::page::{self, Answer};
 use crate::router::Rule;
 use crate::site::Site;
@@ -25,6 +28,9 @@ use crate::theme::Theme;
 
 /// How exactly it is known when a session was last used: not every request is worth a write.
 const SEEN_MS: i64 = 5 * MINUTE_MS;
+
+/// What stands in the place of an event that partners are not shown.
+pub(crate) const HIDDEN: &str = "(not shown)";
 
 /// Somebody of one partner, logged in, with the catalog as it was when the request came.
 #[derive(Clone)]
@@ -39,6 +45,8 @@ pub(crate) struct Viewer {
     pub(crate) partner: Arc<Partner>,
     /// The zone that they read times in.
     pub(crate) zone: TimeZone,
+    /// How numbers, money and times are written for them.
+    pub(crate) format: Format,
     /// Light or dark.
     pub(crate) theme: Theme,
     /// When the request came.
@@ -72,6 +80,26 @@ impl Viewer {
     /// The partner's own links.
     pub(crate) fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
         self.catalog.links.values().filter(|link| link.partner.id == self.partner.id)
+    }
+
+    /// The code of an event as the viewer may read it: partners are not shown every one.
+    pub(crate) fn event_code<'c>(&self, link: LinkId, code: &'c str) -> &'c str {
+        let shown = |link: &Arc<Link>| link.offer.event(code).is_some_and(|event| event.visible);
+        if code.is_empty() || self.link(link).is_some_and(shown) { code } else { HIDDEN }
+    }
+
+    /// The same of a code that stands for the events of several offers.
+    pub(crate) fn shows_event(&self, code: &str) -> bool {
+        self.links().any(|link| link.offer.event(code).is_some_and(|event| event.visible))
+    }
+
+    /// Takes out of a story what partners are not shown.
+    pub(crate) fn cover(&self, mut story: Story) -> Story {
+        let Some(link) = story.click.as_ref().map(|click| click.link) else { return story };
+        for conversion in &mut story.conversions {
+            conversion.event = conversion.event.take().map(|code| self.event_code(link, &code).to_owned());
+        }
+        story
     }
 
     /// Whether a rule lets them in.
@@ -140,12 +168,13 @@ async fn look_up(head: &Parts, site: &Arc<Site>) -> Result<Viewer, Answer> {
     let catalog = site.app.live.catalog.load_full();
     let own = known.user.access.partner().zip(known.user.access.team());
     let own = own.and_then(|(partner, role)| Some((catalog.partners.get(&partner)?, role)));
-    let (partner, role) = own.ok_or_else(not_here)?;
+    let (partner, role) = own.ok_or_else(|| elsewhere::page(&caller, &known.user))?;
     let partner = Arc::clone(partner);
-    let zone = known.zone.as_deref().unwrap_or(&caller.network.zone);
+    let zone = known.reading.zone.as_deref().unwrap_or(&caller.network.zone);
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let format = Format::new(zone.clone(), known.reading.style);
     let (network, theme, session) = (caller.network, caller.theme, known.session.id);
-    Ok(Viewer { user: known.user, role, network, partner, zone, theme, now, session, catalog })
+    Ok(Viewer { user: known.user, role, network, partner, zone, format, theme, now, session, catalog })
 }
 
 /// The session of a caller's cookie; one of another network is none.
@@ -178,10 +207,4 @@ fn to_log_in(head: &Parts) -> Answer {
     }
     let next: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
     page::see_other(&format!("/login?next={next}"))
-}
-
-/// Somebody of the network or of an advertiser: logged in, and with nothing to see here.
-fn not_here() -> Answer {
-    let words = "These are a partner's pages, and your account belongs to no partner.";
-    page::notice(StatusCode::FORBIDDEN, "Not your pages", words)
 }

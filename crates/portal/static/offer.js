@@ -1,6 +1,19 @@
 // Two pages of an offer, made quicker: the link is rebuilt while somebody types, and a test's trace grows as it happens.
 // What is right and wrong is the server's to say; this only asks it again.
 
+// Puts a newer state of a part in its place, and leaves alone what its reader did there: where the focus is, what is
+// unfolded.
+function renew(place, html) {
+  if (place.innerHTML === html) return;
+  const stops = () => [...place.querySelectorAll("a[href], button, summary, [tabindex]")];
+  const folds = () => [...place.querySelectorAll("details")];
+  const at = stops().indexOf(document.activeElement);
+  const open = folds().map((fold) => fold.open);
+  place.innerHTML = html;
+  folds().forEach((fold, number) => (fold.open ||= open[number] ?? false));
+  stops()[at]?.focus({ preventScroll: true });
+}
+
 const form = document.querySelector("form[data-customise]");
 const made = document.getElementById("made");
 
@@ -15,7 +28,7 @@ if (form && made) {
     try {
       const answer = await fetch(`${form.dataset.customise}?${asked}`, { signal: running.signal });
       if (!answer.ok || answer.redirected) return;
-      made.innerHTML = await answer.text();
+      renew(made, await answer.text());
       history.replaceState(history.state, "", asked ? `?${asked}` : location.pathname);
     } catch {
       // Typed on, or offline: the button builds the link as well.
@@ -38,7 +51,7 @@ if (live) {
   const watch = document.getElementById("watch");
   const source = new EventSource(live.dataset.live);
   source.addEventListener("trace", (event) => {
-    if (live.innerHTML !== event.data) live.innerHTML = event.data;
+    renew(live, event.data);
   });
   source.addEventListener("end", () => {
     source.close();

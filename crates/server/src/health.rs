@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use domain::catalog::Catalog;
 use domain::click::Verdict;
+use domain::format::Numbers;
 use domain::health::{Advice, Health, Judged, Newest, advice};
 use domain::id::LinkId;
 use domain::link::Link;
@@ -82,7 +83,7 @@ impl Command {
         for (id, name) in links {
             let health = db.read(move |tx| health::of_link(tx, id, from, until)).await;
             let health = health.map_err(|error: Error| told(error))?;
-            let warnings = advice(&health, self.days);
+            let warnings = advice(&health, self.days, Numbers::CommaPoint);
             all.push(Shown { id, name, health, warnings });
         }
         Ok(all)

@@ -74,14 +74,17 @@ static CLAIM: Statement = Statement::new(
      returning delivery_id, conversion_id, version, status, attempts, attempts_ever",
 );
 
+/// An event that partners are not shown has no name in what they are told.
 static NEWS: Statement = Statement::new(
     "delivery.news",
     "select c.*, k.facts as facts, o.name as offer_name, h.at_ms as told_ms,
+         case when e.visible = 0 then '' else c.event_code end as told_event,
          coalesce(k.pub_member_id, '') as click_member, coalesce(k.pub_click_id, '') as click_name
      from conversion c
      join conversion_change h on h.conversion_id = c.conversion_id and h.version = ?2
      join click k on k.click_id = c.click_id
      join offer o on o.offer_id = c.offer_id
+     left join offer_event e on e.offer_id = c.offer_id and e.event_id = c.event_id
      where c.conversion_id = ?1",
 );
 
@@ -303,7 +306,7 @@ fn news(row: &Row, told: Status) -> Result<News, Error> {
         subs: (1..=15).filter_map(sub).collect(),
         offer: conversion.offer,
         offer_name: row.text("offer_name")?,
-        event_code: conversion.event_code,
+        event_code: row.text("told_event")?,
         amount: conversion.amount,
         status: told,
         conversion: conversion.id,

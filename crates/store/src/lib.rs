@@ -18,6 +18,7 @@ pub mod health;
 pub mod inbound;
 pub mod job;
 pub mod link;
+pub mod link_copy;
 pub mod live;
 pub mod network;
 pub mod offer;

@@ -296,7 +296,7 @@ fn read(
         currency: row.code("currency")?,
         conversion_kind,
         results: results(row, events, conversion_kind)?,
-        destination: Destination::parse(&row.text("destination")?)
+        destination: Destination::stored(&row.text("destination")?)
             .map_err(|why| Error::bug(EVERY.name, why))?,
         fallback_url: row.opt_text("fallback_url")?,
         attribution_window_ms: row.int("attribution_window_ms")?,

@@ -8,7 +8,7 @@ use crate::catalog::{each_row, unreadable};
 use crate::{Error, Row, Statement, Tx};
 
 pub(crate) const ALL: &[&Statement] =
-    &[&EVERY, &FIND, &OF_PARTNER, &OWN, &MATCHING, &INSERT, &UPDATE, &ENABLE, &REMOVE];
+    &[&EVERY, &FIND, &OF_PARTNER, &OWN, &MATCHING, &INSERT, &UPDATE, &ENABLE, &PAUSE, &REMOVE];
 
 static EVERY: Statement = Statement::new(
     "postback.all",
@@ -27,14 +27,16 @@ static FIND: Statement = Statement::new(
 static OF_PARTNER: Statement = Statement::new(
     "postback.of_partner",
     "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
-         on_rejected, on_change, enabled, coalesce(disabled_reason, '') as disabled_reason, created_ms
+         on_rejected, on_change, enabled, coalesce(disabled_reason, '') as disabled_reason, created_ms,
+         paused_until_ms
      from postback where network_id = ?1 and partner_id = ?2 order by slug limit ?3",
 );
 
 static OWN: Statement = Statement::new(
     "postback.own",
     "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
-         on_rejected, on_change, enabled, coalesce(disabled_reason, '') as disabled_reason, created_ms
+         on_rejected, on_change, enabled, coalesce(disabled_reason, '') as disabled_reason, created_ms,
+         paused_until_ms
      from postback where postback_id = ?1 and network_id = ?2 and partner_id = ?3",
 );
 
@@ -64,8 +66,11 @@ static UPDATE: Statement = Statement::new(
 
 static ENABLE: Statement = Statement::new(
     "postback.enable",
-    "update postback set enabled = ?2, disabled_reason = ?3 where postback_id = ?1",
+    "update postback set enabled = ?2, disabled_reason = ?3, paused_until_ms = null where postback_id = ?1",
 );
+
+static PAUSE: Statement =
+    Statement::new("postback.pause", "update postback set paused_until_ms = ?2 where postback_id = ?1");
 
 static REMOVE: Statement = Statement::new("postback.remove", "delete from postback where postback_id = ?1");
 
@@ -79,6 +84,9 @@ pub struct Kept {
     pub postback: Postback,
     /// Why it is switched off; empty while it is on.
     pub disabled_reason: String,
+    /// Until when nothing is sent to its endpoint, which failed several times in a row; a server that has started
+    /// since may try sooner.
+    pub paused_until: Option<Timestamp>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -180,6 +188,11 @@ pub fn disable(tx: &mut Tx<'_>, id: PostbackId, reason: &str) -> Result<(), Erro
     tx.execute(&ENABLE, &[id.uuid().into(), false.into(), reason.into()]).map(drop)
 }
 
+/// Notes until when nothing is sent to the endpoint; none: it is open again. Only for whoever looks.
+pub fn pause(tx: &mut Tx<'_>, id: PostbackId, until: Option<Timestamp>) -> Result<(), Error> {
+    tx.execute(&PAUSE, &[id.uuid().into(), until.map(Timestamp::ms).into()]).map(drop)
+}
+
 /// Removes a setting. What still waits for it is given up by whoever would send it.
 pub fn remove(tx: &mut Tx<'_>, id: PostbackId) -> Result<(), Error> {
     tx.execute(&REMOVE, &[id.uuid().into()]).map(drop)
@@ -189,6 +202,7 @@ fn kept(row: &Row) -> Result<Kept, Error> {
     Ok(Kept {
         postback: read(row).map_err(|why| unreadable(&OWN, row, "postback_id", why))?,
         disabled_reason: row.text("disabled_reason")?,
+        paused_until: row.opt_int("paused_until_ms")?.map(Timestamp::from_ms),
         created: Timestamp::from_ms(row.int("created_ms")?),
     })
 }
@@ -215,7 +229,7 @@ pub(crate) fn read(row: &Row) -> Result<Postback, Error> {
         slug: row.text("slug")?,
         scope,
         method: row.code("method")?,
-        url: PostbackUrl::parse(&row.text("url")?).map_err(|why| Error::bug(EVERY.name, why))?,
+        url: PostbackUrl::stored(&row.text("url")?).map_err(|why| Error::bug(EVERY.name, why))?,
         wanted: Wanted {
             success: row.flag("on_success")?,
             pending: row.flag("on_pending")?,

@@ -5,7 +5,7 @@ use domain::time::Timestamp;
 
 use crate::{Error, Statement, Tx};
 
-pub(crate) const ALL: &[&Statement] = &[&OF_USER, &KEEP, &FORGET, &COUNT];
+pub(crate) const ALL: &[&Statement] = &[&OF_USER, &KEEP, &FORGET, &FORGET_ALL, &COUNT];
 
 static OF_USER: Statement = Statement::new(
     "saved_view.of_user",
@@ -22,6 +22,9 @@ static FORGET: Statement = Statement::new(
     "saved_view.forget",
     "delete from saved_view where user_id = ?1 and network_id = ?2 and page = ?3 and name = ?4",
 );
+
+static FORGET_ALL: Statement =
+    Statement::new("saved_view.forget_all", "delete from saved_view where user_id = ?1");
 
 static COUNT: Statement = Statement::new(
     "saved_view.count",
@@ -81,4 +84,9 @@ pub fn forget(
 ) -> Result<(), Error> {
     let params = [user.uuid().into(), network.uuid().into(), page.into(), name.into()];
     tx.execute(&FORGET, &params).map(drop)
+}
+
+/// Forgets every view of a user, before they are removed.
+pub(crate) fn forget_all(tx: &mut Tx<'_>, user: UserId) -> Result<(), Error> {
+    tx.execute(&FORGET_ALL, &[user.uuid().into()]).map(drop)
 }

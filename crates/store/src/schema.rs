@@ -5,7 +5,7 @@ use crate::{
     activity, advertiser, api_token, audit, catalog, click, conversion, delivery, inbound, link, network,
     offer, partner,
 };
-use crate::{erase, job, retention, saved_view, text};
+use crate::{erase, job, link_copy, retention, saved_view, text};
 use crate::{offer_change, postback, replay, ruling, session, sketch, tally, test_mode, upload, user};
 
 /// Every migration, in order. One text for both engines.
@@ -25,6 +25,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
     MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
     MigrationText { name: "V15__count_sum", sql: include_str!("../migrations/V15__count_sum.sql") },
+    MigrationText { name: "V16__portal", sql: include_str!("../migrations/V16__portal.sql") },
     MigrationText { name: "V19__arrival_note", sql: include_str!("../migrations/V19__arrival_note.sql") },
 ];
 
@@ -49,6 +50,7 @@ pub fn statements() -> Vec<&'static Statement> {
         inbound::ALL,
         job::ALL,
         link::ALL,
+        link_copy::ALL,
         network::ALL,
         offer::ALL,
         offer_change::ALL,

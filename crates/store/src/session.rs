@@ -6,7 +6,8 @@ use domain::time::{DAY_MS, Timestamp};
 use domain::user::User;
 use uuid::Uuid;
 
-use crate::{Error, Row, Statement, Tx, user};
+use crate::user::{self, Reading};
+use crate::{Error, Row, Statement, Tx};
 
 pub(crate) const ALL: &[&Statement] =
     &[&INSERT, &LIVE, &OF_USER, &KNOWN, &TOUCH, &END, &END_ONE, &END_ALL, &CROWD_OUT, &SWEEP];
@@ -21,7 +22,7 @@ static INSERT: Statement = Statement::new(
 static LIVE: Statement = Statement::new(
     "session.live",
     "select s.session_id, s.stage, s.created_ms, s.seen_ms, s.expires_ms, s.address, s.agent,
-         u.user_id, u.network_id, u.email, u.role, u.partner_id, u.team_role, u.advertiser_id, u.zone
+         u.user_id, u.network_id, u.email, u.role, u.partner_id, u.team_role, u.advertiser_id, u.zone, u.number_format, u.date_format
      from session s join app_user u on u.user_id = s.user_id
      where s.token_hash = ?1 and s.expires_ms > ?2 and s.seen_ms > ?3",
 );
@@ -114,8 +115,8 @@ pub struct Held {
     pub session: Session,
     /// Whose it is.
     pub user: User,
-    /// The IANA zone that they chose to read times in.
-    pub zone: Option<String>,
+    /// How they chose to read.
+    pub reading: Reading,
 }
 
 /// Opens a session for the token behind `hash`. Makes room: of a user's sessions the oldest beyond
@@ -140,7 +141,7 @@ pub fn open(tx: &mut Tx<'_>, user: UserId, hash: SecretHash, session: &Session) 
 pub fn live(tx: &mut Tx<'_>, hash: SecretHash, now: Timestamp) -> Result<Option<Held>, Error> {
     let params = [hash.0.into(), now.ms().into(), now.plus_ms(-IDLE_MS).ms().into()];
     let row = tx.query_one(&LIVE, &params)?;
-    row.map(|row| Ok(Held { session: read(&row)?, user: user::read(&row)?, zone: row.opt_text("zone")? }))
+    row.map(|row| Ok(Held { session: read(&row)?, user: user::read(&row)?, reading: user::reading(&row)? }))
         .transpose()
 }
 

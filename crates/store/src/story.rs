@@ -44,6 +44,18 @@ pub struct Sum {
     currency: String,
 }
 
+impl Sum {
+    /// The amount as a plain decimal.
+    pub fn amount(&self) -> &str {
+        &self.amount
+    }
+
+    /// The code of its currency.
+    pub fn currency(&self) -> &str {
+        &self.currency
+    }
+}
+
 impl From<Money> for Sum {
     fn from(money: Money) -> Self {
         Self { amount: money.plain(), currency: money.currency.to_string() }

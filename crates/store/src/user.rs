@@ -1,5 +1,6 @@
 //! Users: who may log in, and what proves that it is them.
 
+use domain::format::Style;
 use domain::id::{AdvertiserId, NetworkId, PartnerId, UserId};
 use domain::secret::SecretHash;
 use domain::time::Timestamp;
@@ -19,7 +20,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &UPDATE,
     &INVITE,
     &SET_PASSWORD,
-    &SET_ZONE,
+    &SET_READING,
     &FORGOT,
     &SET_TOTP,
     &TAKE_STEP,
@@ -82,8 +83,10 @@ static SET_PASSWORD: Statement = Statement::new(
      where user_id = ?1 and (invite_hash = ?3 or ?3 is null)",
 );
 
-static SET_ZONE: Statement =
-    Statement::new("app_user.set_zone", "update app_user set zone = ?2 where user_id = ?1");
+static SET_READING: Statement = Statement::new(
+    "app_user.set_reading",
+    "update app_user set zone = ?2, number_format = ?3, date_format = ?4 where user_id = ?1",
+);
 
 static FORGOT: Statement = Statement::new(
     "app_user.forgot",
@@ -123,13 +126,22 @@ static REMOVE: Statement = Statement::new("app_user.remove", "delete from app_us
 /// The most users that a partner has, and that are listed of a network.
 pub const MAX_LISTED: i64 = 500;
 
+/// How a user reads what has a zone or an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The IANA zone of times; none: their network's.
+    pub zone: Option<String>,
+    /// How numbers and dates are written.
+    pub style: Style,
+}
+
 /// A user with what proves that it is them, as far as it is kept.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// Who.
     pub user: User,
-    /// The IANA zone that they chose to read times in.
-    pub zone: Option<String>,
+    /// How they chose to read.
+    pub reading: Reading,
     /// The PHC string of their password; none before they have set one.
     pub password: Option<String>,
     /// The secret of their second factor.
@@ -228,9 +240,12 @@ pub fn set_password(
     Ok(tx.execute(&SET_PASSWORD, &params)? == 1)
 }
 
-/// Sets the IANA zone in which a user reads times; none: their network's.
-pub fn set_zone(tx: &mut Tx<'_>, id: UserId, zone: Option<&str>) -> Result<(), Error> {
-    tx.execute(&SET_ZONE, &[id.uuid().into(), zone.into()]).map(drop)
+/// Sets how a user reads times, numbers and dates.
+pub fn set_reading(tx: &mut Tx<'_>, id: UserId, reading: &Reading) -> Result<(), Error> {
+    let Style { numbers, dates } = reading.style;
+    let params =
+        [id.uuid().into(), reading.zone.as_deref().into(), numbers.code().into(), dates.code().into()];
+    tx.execute(&SET_READING, &params).map(drop)
 }
 
 /// Notes that a user of the network forgot their password, for those who can make a link. `false` when there is no such
@@ -287,9 +302,11 @@ pub fn lock_team(
     rows.iter().map(|row| Ok((UserId(row.uuid("user_id")?), row.code("team_role")?))).collect()
 }
 
-/// Removes a user with their sessions and recovery codes.
+/// Removes a user with everything that was kept for them: sessions, recovery codes, saved views.
 pub fn remove(tx: &mut Tx<'_>, id: UserId) -> Result<(), Error> {
     crate::session::end_all(tx, id, None)?;
+    crate::saved_view::forget_all(tx, id)?;
+    crate::link_copy::forget(tx, id)?;
     tx.execute(&DROP_RECOVERY, &[id.uuid().into()])?;
     tx.execute(&REMOVE, &[id.uuid().into()]).map(drop)
 }
@@ -307,10 +324,15 @@ pub(crate) fn read(row: &Row) -> Result<User, Error> {
     })
 }
 
+pub(crate) fn reading(row: &Row) -> Result<Reading, Error> {
+    let style = Style { numbers: row.code("number_format")?, dates: row.code("date_format")? };
+    Ok(Reading { zone: row.opt_text("zone")?, style })
+}
+
 fn account(row: &Row) -> Result<Account, Error> {
     Ok(Account {
         user: read(row)?,
-        zone: row.opt_text("zone")?,
+        reading: reading(row)?,
         password: row.opt_text("password_hash")?,
         totp: row.opt_blob("totp_secret")?,
         invite_expires: row.opt_int("invite_expires_ms")?.map(Timestamp::from_ms),

@@ -10,6 +10,9 @@ use testkit::{Folder, eventually, http};
 /// What the protocol calls an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// What the protocol calls this key.
+const SHIFT: char = '\u{e008}';
+
 /// Nothing on a page may take longer than this to appear.
 const AT_MOST: Duration = Duration::from_secs(20);
 
@@ -145,14 +148,17 @@ impl Tab {
         self.post(&format!("element/{element}/value"), &json!({ "text": text }));
     }
 
-    /// Presses keys, wherever the focus is.
+    /// Presses keys, wherever the focus is; a shift is held until the end.
     #[track_caller]
     pub(super) fn press(&self, keys: &str) {
-        let strokes = keys.chars().flat_map(|key| {
-            let key = key.to_string();
-            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        let stroke = |kind: &str, key: char| json!({ "type": kind, "value": key.to_string() });
+        let each = keys.chars().flat_map(|key| match key {
+            SHIFT => vec![stroke("keyDown", key)],
+            _ => vec![stroke("keyDown", key), stroke("keyUp", key)],
         });
-        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": strokes.collect::<Vec<_>>() });
+        let held = keys.chars().filter(|key| *key == SHIFT).map(|key| stroke("keyUp", key));
+        let keyboard =
+            json!({ "type": "key", "id": "keyboard", "actions": each.chain(held).collect::<Vec<_>>() });
         self.post("actions", &json!({ "actions": [keyboard] }));
     }
 

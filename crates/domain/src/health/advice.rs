@@ -3,6 +3,7 @@
 
 use super::{Health, Judged, Newest};
 use crate::click::Verdict;
+use crate::format::Numbers;
 use crate::report::Clicks;
 use crate::time::Timestamp;
 use crate::visible::line;
@@ -66,8 +67,9 @@ const VARY: Steps = (
     "send a value that is another one for each of your users, or your click id where you have no user ids",
 );
 
-/// Everything that looks wrong with a link's clicks of so many days, worst first.
-pub fn advice(health: &Health, days: i64) -> Vec<Advice> {
+/// Everything that looks wrong with a link's clicks of so many days, worst first, with its numbers as the reader
+/// writes them.
+pub fn advice(health: &Health, days: i64, numbers: Numbers) -> Vec<Advice> {
     let total = health.total();
     if total.hits == 0 {
         let steps = (
@@ -80,7 +82,12 @@ pub fn advice(health: &Health, days: i64) -> Vec<Advice> {
     let often = |hits: i64| hits >= MANY || hits * 100 >= total.hits;
     let judged = health.verdicts.iter().filter(|judged| often(judged.clicks.hits));
     let judged = judged.filter_map(|judged| of_verdict(judged, total.hits, days));
-    constant(newest).into_iter().chain(reused(newest)).chain(judged).chain(bots(&total)).collect()
+    constant(newest, numbers)
+        .into_iter()
+        .chain(reused(newest, numbers))
+        .chain(judged)
+        .chain(bots(&total))
+        .collect()
 }
 
 fn seen(weight: Weight, clicks: i64, what: String, (for_network, for_partner): Steps) -> Advice {
@@ -94,7 +101,7 @@ fn of_verdict(judged: &Judged, hits: i64, days: i64) -> Option<Advice> {
     Some(Advice { last: Some(judged.last), ..seen(weight, judged.clicks.hits, what, steps) })
 }
 
-fn constant(newest: &Newest) -> Option<Advice> {
+fn constant(newest: &Newest, numbers: Numbers) -> Option<Advice> {
     let (member, count) = newest.top_members.first()?;
     // A partner without user ids sends its click id for both; then one value is one click.
     let constant =
@@ -103,21 +110,21 @@ fn constant(newest: &Newest) -> Option<Advice> {
         format!(
             "{} of the last {} clicks carry the same pub_member_id `{}`; only its first conversion will count",
             share(*count, newest.clicks),
-            grouped(newest.clicks),
+            numbers.count(int(newest.clicks)),
             line(member, WIDEST)
         )
     };
     constant.then(|| seen(Weight::Loss, int(*count), what(), VARY))
 }
 
-fn reused(newest: &Newest) -> Option<Advice> {
+fn reused(newest: &Newest, numbers: Numbers) -> Option<Advice> {
     let again = newest.clicks.saturating_sub(newest.click_ids);
     let often = newest.clicks >= ENOUGH && again * 100 > newest.clicks * REUSED;
     let what = || {
         format!(
             "{} of the last {} clicks carry a pub_click_id that another one of them carries",
             share(again, newest.clicks),
-            grouped(newest.clicks)
+            numbers.count(int(newest.clicks))
         )
     };
     let steps = (
@@ -205,24 +212,12 @@ fn percent(part: i64, of: i64) -> String {
     }
 }
 
-/// `1,200`.
-fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::{Weight, advice, constant, grouped, percent, reused};
+    use super::{Weight, advice, percent};
+    use crate::format::Numbers;
     use crate::health::{Health, Newest};
 
     fn newest(clicks: usize, top: usize) -> Newest {
@@ -234,6 +229,14 @@ mod tests {
             top_members: vec![("site_12".to_owned(), top)],
             top_click_ids: Vec::new(),
         }
+    }
+
+    fn constant(newest: &Newest) -> Option<super::Advice> {
+        super::constant(newest, Numbers::CommaPoint)
+    }
+
+    fn reused(newest: &Newest) -> Option<super::Advice> {
+        super::reused(newest, Numbers::CommaPoint)
     }
 
     #[test]
@@ -257,12 +260,11 @@ mod tests {
 
     #[test]
     fn a_link_that_nobody_follows_is_told() {
-        let told = &advice(&Health::default(), 7)[0];
+        let told = &advice(&Health::default(), 7, Numbers::CommaPoint)[0];
         assert_eq!(
             (told.weight, told.told().as_str()),
             (Weight::Idle, "nobody followed this link in 7 days")
         );
         assert_eq!(percent(1, 1_000), "less than 1 %");
-        assert_eq!([7, 999, 1_000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
     }
 }

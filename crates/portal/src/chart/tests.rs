@@ -4,12 +4,12 @@ use super::*;
 
 fn days(count: usize) -> Vec<Mark> {
     let day = |at| Timestamp::from_ms(whole(at) * domain::time::DAY_MS);
-    (0..count).map(|at| Mark::day(day(at), &TimeZone::UTC)).collect()
+    (0..count).map(|at| Mark::day(day(at), &Format::sample())).collect()
 }
 
 fn chart(kind: Kind, values: &[Option<i64>]) -> Chart {
     let main = Series { name: "Clicks".to_owned(), values: values.to_vec() };
-    Chart::counts(kind, "Clicks by day", days(values.len()), main)
+    Chart::counts(kind, "Clicks by day", days(values.len()), main, &Format::sample())
 }
 
 #[test]
@@ -76,10 +76,10 @@ fn names_from_outside_never_become_markup() {
     let mark = Mark { short: canary.to_owned(), exact: canary.to_owned() };
     let marks = vec![mark.clone(), mark];
     for kind in [Kind::Line, Kind::Bar] {
-        let chart = Chart::counts(kind, canary, marks.clone(), series()).against(series());
+        let chart = Chart::counts(kind, canary, marks.clone(), series(), &Format::sample()).against(series());
         assert!(!chart.written(|_| "<script>".to_owned()).figure().0.contains("<script"));
     }
-    assert!(!funnel(canary, &[(canary, 3), (canary, 1)]).0.contains("<script"));
+    assert!(!funnel(canary, &[(canary, 3), (canary, 1)], &Format::sample()).0.contains("<script"));
     assert!(!sparkline(canary, &[Some(1), Some(2)]).0.contains("<script"));
 }
 
@@ -96,6 +96,6 @@ fn at_most_as_many_words_as_a_phone_has_room_for() {
 fn a_spark_needs_two_values_and_a_funnel_says_what_went_on() {
     assert_eq!(sparkline("x", &[Some(1), None]), Svg::NONE);
     assert!(sparkline("x", &[Some(0), None, Some(2)]).0.contains("M0 26M1000 2"));
-    let text = funnel("From click to payout", &[("Clicks", 200), ("Conversions", 50)]).0;
+    let text = funnel("From click to payout", &[("Clicks", 200), ("Conversions", 50)], &Format::sample()).0;
     assert!(text.contains("25.0\u{a0}% of the step before") && text.contains("width=\"25.00%\""));
 }

@@ -15,7 +15,6 @@ use super::words::{self, Left};
 use super::{Ask, Found, Show, address, approval_pill, find, stage_pill};
 use crate::component::{Tab, UrlParts};
 use crate::customise::{Form, Made, Typed, example};
-use crate::format;
 use crate::page::{self, Answer, Shell};
 use crate::query::Query;
 use crate::refused::Refused;
@@ -97,7 +96,7 @@ pub(crate) async fn show(
         creatives: texts.creatives.into_iter().map(|own| (own.name, own.url)).collect(),
         facts: facts(&found, &viewer),
         targeting: words::targeting(&found.offer.rules.targeting),
-        left: words::left(&found.offer, &site.app.live, viewer.now),
+        left: words::left(&found.offer, &site.app.live, viewer.now, &viewer.format),
     };
     Ok(page::html(StatusCode::OK, &page))
 }
@@ -123,7 +122,7 @@ fn paragraphs(text: &str) -> Vec<String> {
 /// What is fixed about an offer, as facts with their values.
 fn facts(found: &Found, viewer: &Viewer) -> Vec<(&'static str, String)> {
     let offer = &found.offer;
-    let mut facts = vec![("Payout", words::payout(offer, viewer.now))];
+    let mut facts = vec![("Payout", words::payout(offer, viewer.now, &viewer.format))];
     if let Results::Single(terms) = &offer.results {
         let terms = offer.terms_at(EventId::NONE, terms, viewer.now);
         facts.push(("Confirmed", confirmed(&terms)));
@@ -145,9 +144,9 @@ fn facts(found: &Found, viewer: &Viewer) -> Vec<(&'static str, String)> {
     if offer.rules.min_conversion_ms > 0 {
         facts.push(("Not sooner than", length(offer.rules.min_conversion_ms)));
     }
-    let zone = &viewer.zone;
-    facts.extend(offer.launches.map(|at| ("Starts", format::time(at, zone))));
-    facts.extend(offer.expires.map(|at| ("Ends", format::time(at, zone))));
+    let format = &viewer.format;
+    facts.extend(offer.launches.map(|at| ("Starts", format.time(at))));
+    facts.extend(offer.expires.map(|at| ("Ends", format.time(at))));
     facts
 }
 

@@ -13,6 +13,7 @@ use domain::visitor::{Country, Device};
 
 use super::{Ask, Found, Own, approval_pill, stage_pill, words};
 use crate::component::Choice;
+use crate::format::Format;
 use crate::page::{self, Answer, Section, Shell};
 use crate::query::{Query, Sort};
 use crate::refused::Refused;
@@ -147,7 +148,7 @@ pub(crate) async fn list(
     let at = |start: usize| query.with("after", &if start == 0 { String::new() } else { start.to_string() });
     let prev = if start == 0 { String::new() } else { at(start.saturating_sub(ROWS)).url(PATH) };
     let next = if start + ROWS < taken.len() { at(start + ROWS).url(PATH) } else { String::new() };
-    let title = subtitle(taken.len(), seen.len());
+    let title = subtitle(taken.len(), seen.len(), &viewer.format);
     let page = Page {
         shell: Shell::new(&viewer, Section::Offers, "Offers", &title),
         q: query.get("q").unwrap_or_default().to_owned(),
@@ -207,11 +208,11 @@ fn seen(site: &Site, viewer: &Viewer) -> (Vec<Arc<Offer>>, HashMap<OfferId, Own>
     (seen.cloned().collect(), links)
 }
 
-fn subtitle(taken: usize, seen: usize) -> String {
+fn subtitle(taken: usize, seen: usize, format: &Format) -> String {
     match (taken, seen) {
         (_, 0) => "None yet".to_owned(),
-        (taken, seen) if taken == seen => format!("{seen} you can see"),
-        (taken, seen) => format!("{taken} of {seen}"),
+        (taken, seen) if taken == seen => format!("{} you can see", format.len(seen)),
+        (taken, seen) => format!("{} of {}", format.len(taken), format.len(seen)),
     }
 }
 
@@ -259,7 +260,7 @@ fn row(offer: &Arc<Offer>, own: Option<Own>, viewer: &Viewer) -> Row {
         path: found.path(),
         name: offer.name.clone(),
         categories: offer.categories.join(", "),
-        payout: words::payout(offer, viewer.now),
+        payout: words::payout(offer, viewer.now, &viewer.format),
         kind: words::kind(offer.kind()),
         money: words::money(offer.conversion_kind),
         stage: stage_pill(offer, viewer.now),
@@ -275,7 +276,8 @@ fn csv(offers: &[&Arc<Offer>], links: &HashMap<OfferId, Own>, viewer: &Viewer) -
         let link = row.approval.map_or("none", |(_, word)| word).to_owned();
         let (kind, money) = (offer.kind().code().to_owned(), offer.conversion_kind.code().to_owned());
         let stage = row.stage.1.to_owned();
-        let payout = row.payout.replace(['\u{a0}', '\u{202f}'], " ");
+        let payout = words::payout(offer, viewer.now, &viewer.format.in_files());
+        let payout = payout.replace(['\u{a0}', '\u{202f}'], " ");
         vec![offer.id.to_string(), row.name, row.categories, payout, kind, money, stage, link]
     });
     page::csv("offers", &head, rows)

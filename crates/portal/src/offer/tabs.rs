@@ -10,17 +10,16 @@ use domain::id::EventId;
 use domain::offer::{Event, Offer, Results};
 use domain::postback::{Postback, Scope};
 use domain::time::DAY_MS;
-use jiff::tz::TimeZone;
 
 use super::detail::confirmed;
 use super::{Clicked, Show, clicked, find, words};
 use crate::component::{Tab, UrlParts};
 use crate::conversion_word;
-use crate::format;
+use crate::format::{self, Format};
 use crate::page::{self, Answer, Shell};
 use crate::refused::Refused;
 use crate::site::Site;
-use crate::viewer::Viewer;
+use crate::viewer::{HIDDEN, Viewer};
 
 /// Clicks and conversions in the lists.
 const NEWEST: usize = 20;
@@ -58,7 +57,7 @@ pub(crate) async fn events(
         EventRow {
             name: event.name.clone(),
             code: event.code.clone(),
-            payout: words::rate(terms.payout, offer.currency),
+            payout: words::rate(terms.payout, offer.currency, &viewer.format),
             confirmed: confirmed(&terms),
             order: order(offer, event),
             repeats: terms.repeats,
@@ -158,7 +157,7 @@ fn postback_row(postback: &Postback, offer: &Offer) -> PostbackRow {
 fn event_name(offer: &Offer, id: EventId) -> String {
     let Results::Multi(events) = &offer.results else { return String::new() };
     let event = events.iter().find(|event| event.id == id && event.visible);
-    event.map_or_else(|| "that is not shown".to_owned(), |event| event.name.clone())
+    event.map_or_else(|| HIDDEN.to_owned(), |event| event.name.clone())
 }
 
 #[derive(Template)]
@@ -207,22 +206,25 @@ pub(crate) async fn activity(
         tabs: found.tabs(Show::Activity),
         test: format!("{}/test", found.path()),
         zone: format::zone(&viewer.zone, viewer.now),
-        clicks: clicks.iter().map(|click| clicked(click, &viewer.zone)).collect(),
-        conversions: conversions.iter().map(|own| conversion_row(own, &found.offer, &viewer.zone)).collect(),
+        clicks: clicks.iter().map(|click| clicked(click, &viewer.format)).collect(),
+        conversions: conversions
+            .iter()
+            .map(|own| conversion_row(own, &found.offer, &viewer.format))
+            .collect(),
         all_clicks: format!("/clicks?offer={offer}"),
         all_conversions: format!("/conversions?offer={offer}"),
     };
     Ok(page::html(StatusCode::OK, &page))
 }
 
-fn conversion_row(own: &Conversion, offer: &Offer, zone: &TimeZone) -> ConversionRow {
+fn conversion_row(own: &Conversion, offer: &Offer, format: &Format) -> ConversionRow {
     ConversionRow {
         id: own.id.to_string(),
-        at: format::time(own.received, zone),
+        at: format.time(own.received),
         event: if own.event == EventId::NONE { String::new() } else { event_name(offer, own.event) },
         status: conversion_word::status(own.status),
         reason: own.reason.map_or(("", ""), conversion_word::reason),
-        payout: format::money(own.payout),
+        payout: format.money(own.payout),
         pub_click_id: own.pub_click_id.clone(),
         test: own.test,
     }

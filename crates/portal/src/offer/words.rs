@@ -8,17 +8,16 @@ use domain::offer::{ConversionKind, Event, Offer, OfferKind, OfferStatus, Result
 use domain::period::Period;
 use domain::targeting::{Mode, Rule};
 use domain::time::Timestamp;
-use jiff::tz::TimeZone;
 use store::live::Live;
 
 use crate::click_word::{self, Words};
-use crate::format;
+use crate::format::Format;
 
 /// What the partner gets for one result.
-pub(super) fn rate(rate: Rate, currency: Currency) -> String {
+pub(super) fn rate(rate: Rate, currency: Currency, format: &Format) -> String {
     match rate {
-        Rate::Flat(micros) => format::money(Money { micros, currency }),
-        Rate::Share(percent) => format!("{percent} of the sale"),
+        Rate::Flat(micros) => format.money(Money { micros, currency }),
+        Rate::Share(percent) => format!("{} of the sale", format.decimal(&percent.to_string())),
     }
 }
 
@@ -54,14 +53,15 @@ pub(super) fn best(offer: &Offer, now: Timestamp) -> i64 {
 }
 
 /// The payout in a few words: one, or from the least to the best.
-pub(super) fn payout(offer: &Offer, now: Timestamp) -> String {
+pub(super) fn payout(offer: &Offer, now: Timestamp, format: &Format) -> String {
     let mut all = payouts(offer, now);
     all.sort_by_key(|rate| worth(*rate));
+    let told = |own| rate(own, offer.currency, format);
     match all.as_slice() {
         [] => "\u{2013}".to_owned(),
-        [only] => rate(*only, offer.currency),
-        [least, .., best] if worth(*least) == worth(*best) => rate(*best, offer.currency),
-        [least, .., best] => format!("{} to {}", rate(*least, offer.currency), rate(*best, offer.currency)),
+        [only] => told(*only),
+        [least, .., best] if worth(*least) == worth(*best) => told(*best),
+        [least, .., best] => format!("{} to {}", told(*least), told(*best)),
     }
 }
 
@@ -82,8 +82,8 @@ pub(super) const fn money(kind: ConversionKind) -> &'static str {
 }
 
 /// Where an offer is in its life, for the line under its name.
-pub(super) fn state(offer: &Offer, now: Timestamp) -> String {
-    let day = |at: Timestamp| format::day(at, &TimeZone::UTC);
+pub(super) fn state(offer: &Offer, now: Timestamp, format: &Format) -> String {
+    let day = |at: Timestamp| format.in_utc().day(at);
     match (offer.stage_at(now), offer.launches, offer.expires) {
         (OfferStatus::Active, _, Some(end)) => format!("Active until {} UTC", day(end)),
         (OfferStatus::Active, _, None) => "Active".to_owned(),
@@ -127,12 +127,12 @@ pub(super) struct Left {
 
 /// What is left of the caps, by what was taken until now. What budgets have left is what the advertiser pays; only that
 /// one is spent is told.
-pub(super) fn left(offer: &Offer, live: &Live, now: Timestamp) -> Vec<Left> {
+pub(super) fn left(offer: &Offer, live: &Live, now: Timestamp, format: &Format) -> Vec<Left> {
     let mut all = Vec::new();
     let mut add = |event: &str, id: EventId, terms: &Terms| {
         let taken = live.tallies.taken(offer.id, id, now);
         let caps = terms.caps.iter().filter(|limit| limit.measure == Measure::Conversions);
-        all.extend(caps.map(|limit| one_left(event, limit, &taken, now)));
+        all.extend(caps.map(|limit| one_left(event, limit, &taken, (now, format))));
     };
     match &offer.results {
         Results::Single(terms) => add("", EventId::NONE, terms),
@@ -142,13 +142,13 @@ pub(super) fn left(offer: &Offer, live: &Live, now: Timestamp) -> Vec<Left> {
     all.extend(spent.map(|full| Left {
         event: String::new(),
         words: "The offer's budget is spent".to_owned(),
-        again: again(full.until),
+        again: again(full.until, format),
         full: true,
     }));
     all
 }
 
-fn one_left(event: &str, limit: &Limit, taken: &Taken, now: Timestamp) -> Left {
+fn one_left(event: &str, limit: &Limit, taken: &Taken, (now, format): (Timestamp, &Format)) -> Left {
     let left = limit.most.saturating_sub(taken.of(limit.period).conversions).max(0);
     let period = match limit.period {
         Period::Day => "today (UTC)",
@@ -156,16 +156,16 @@ fn one_left(event: &str, limit: &Limit, taken: &Taken, now: Timestamp) -> Left {
         Period::Month => "this month (UTC)",
         Period::Total => "in total",
     };
-    let words = format!("{} of {} conversions left {period}", format::count(left), format::count(limit.most));
+    let words = format!("{} of {} conversions left {period}", format.count(left), format.count(limit.most));
     let full = left == 0;
-    let again = if full { again(limit.period.end(now)) } else { String::new() };
+    let again = if full { again(limit.period.end(now), format) } else { String::new() };
     Left { event: event.to_owned(), words, again, full }
 }
 
-fn again(until: Option<Timestamp>) -> String {
+fn again(until: Option<Timestamp>, format: &Format) -> String {
     until.map_or_else(
         || "It does not open again by itself.".to_owned(),
-        |at| format!("Opens again at {} UTC.", format::time(at, &TimeZone::UTC)),
+        |at| format!("Opens again at {} UTC.", format.in_utc().time(at)),
     )
 }
 
@@ -189,13 +189,13 @@ pub(crate) struct Clicked {
 }
 
 /// A click as its partner sees it.
-pub(crate) fn clicked(click: &Click, zone: &TimeZone) -> Clicked {
+pub(crate) fn clicked(click: &Click, format: &Format) -> Clicked {
     let facts = &click.facts;
     let country = facts.country.map(|country| country.to_string());
     let device = facts.device.map(|device| device.code().to_owned());
     Clicked {
         id: click.id.to_string(),
-        at: format::time(click.id.at(), zone),
+        at: format.time(click.id.at()),
         pub_click_id: click.pub_click_id.clone().unwrap_or_default(),
         pub_member_id: click.pub_member_id.clone().unwrap_or_default(),
         verdict: click_word::click(click),
@@ -211,6 +211,7 @@ mod tests {
     use domain::time::Timestamp;
 
     use super::{capital, one_left};
+    use crate::format::Format;
 
     #[test]
     fn what_is_left_of_a_cap_is_said_with_when_it_opens_again() {
@@ -218,13 +219,13 @@ mod tests {
         let now = Timestamp::from_ms(1_795_000_000_000);
         let mut taken = Taken::default();
         taken.set(Period::Day, Tally { conversions: 188, revenue_micros: 1 });
-        let some = one_left("", &limit, &taken, now);
+        let some = one_left("", &limit, &taken, (now, &Format::sample()));
         assert_eq!(
             (some.words.as_str(), some.full, some.again.as_str()),
             ("312 of 500 conversions left today (UTC)", false, "")
         );
         taken.set(Period::Day, Tally { conversions: 501, revenue_micros: 1 });
-        let none = one_left("", &limit, &taken, now);
+        let none = one_left("", &limit, &taken, (now, &Format::sample()));
         assert!(
             none.full && none.words.starts_with("0 of 500") && none.again.starts_with("Opens again at 20")
         );

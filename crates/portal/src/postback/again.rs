@@ -18,7 +18,7 @@ use store::postback::Kept;
 
 use super::{BAD_SINCE, own, shell, words};
 use crate::component::Choice;
-use crate::format;
+use crate::format::Format;
 use crate::page::{self, Answer, Shell};
 use crate::query::Query;
 use crate::refused::Refused;
@@ -97,11 +97,11 @@ fn page(viewer: &Viewer, kept: &Kept, kind: &'static str, given: &Given, preview
 }
 
 /// How many, in words: a count that stopped says so.
-fn many(count: i64, stopped: bool) -> String {
+fn many(count: i64, stopped: bool, format: &Format) -> String {
     let at_least = if stopped { "at least " } else { "" };
     match count {
         1 if !stopped => "1 delivery".to_owned(),
-        count => format!("{at_least}{} deliveries", format::count(count)),
+        count => format!("{at_least}{} deliveries", format.count(count)),
     }
 }
 
@@ -115,13 +115,13 @@ pub(crate) async fn replay_preview(
     let kept = own(&site, &viewer, &id).await?;
     let mut given = Given::read(raw.as_deref());
     if given.since.is_empty() {
-        given.since = format::day(viewer.now.plus_ms(-7 * DAY_MS), &viewer.zone);
+        given.since = viewer.format.in_files().day(viewer.now.plus_ms(-7 * DAY_MS));
     }
     let mut preview = (String::new(), false);
     if let Some(since) = given.since(&viewer) {
         let (own, state) = (kept.postback.clone(), given.state());
         let count = site.app.db.read(move |tx| count_replay(tx, &own, state, since)).await?;
-        preview = (format!("This sends {} again.", many(count, count >= COUNTED)), count > 0);
+        preview = (format!("This sends {} again.", many(count, count >= COUNTED, &viewer.format)), count > 0);
     }
     Ok(page::html(StatusCode::OK, &page(&viewer, &kept, "replay", &given, preview)))
 }
@@ -139,8 +139,10 @@ pub(crate) async fn backfill_preview(
     if let Some(since) = given.since(&viewer) {
         let own = kept.postback.clone();
         let (count, more) = site.app.db.read(move |tx| count_backfill(tx, &own, since)).await?;
-        let words =
-            format!("This makes {}. What the postback was told of is not told again.", many(count, more));
+        let words = format!(
+            "This makes {}. What the postback was told of is not told again.",
+            many(count, more, &viewer.format)
+        );
         preview = (words, count > 0 || more);
     }
     Ok(page::html(StatusCode::OK, &page(&viewer, &kept, "backfill", &given, preview)))
@@ -221,7 +223,7 @@ async fn ended(
             kept.postback.id, ran.done
         )));
     };
-    let done = many(i64::try_from(ran.done).unwrap_or(i64::MAX), false);
+    let done = many(i64::try_from(ran.done).unwrap_or(i64::MAX), false, &viewer.format);
     let given = Given { since: rest.to_string(), state: given.state.clone() };
     let words = format!("{done} so far, and there are more. Go on to do the rest.");
     Ok(page::html(StatusCode::OK, &page(viewer, kept, kind, &given, (words, true))))

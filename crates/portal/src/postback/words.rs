@@ -1,6 +1,6 @@
 //! Postbacks and deliveries in words.
 
-use domain::delivery::DeliveryState;
+use domain::delivery::{BREAKER_FAILURES, DeliveryState};
 use domain::postback::{Method, Scope, Wanted};
 use domain::time::Timestamp;
 use jiff::civil;
@@ -19,7 +19,7 @@ pub(crate) fn scope(viewer: &Viewer, scope: Scope) -> String {
     };
     let Some(link) = viewer.link_of(offer) else { return "an offer that you no longer run".to_owned() };
     match event.and_then(|()| scope.event_code(&link.offer)) {
-        Some(code) => format!("{}: only {code}", link.offer.name),
+        Some(code) => format!("{}: only {}", link.offer.name, viewer.event_code(link.id, code)),
         None => link.offer.name.clone(),
     }
 }
@@ -49,10 +49,18 @@ pub(crate) const fn state(state: DeliveryState, attempts: i64) -> (&'static str,
 }
 
 /// How a postback does: pill, word and why.
-pub(crate) fn standing(kept: &Kept, ended: &Ended) -> (&'static str, &'static str, String) {
+pub(crate) fn standing(viewer: &Viewer, kept: &Kept, ended: &Ended) -> (&'static str, &'static str, String) {
     if !kept.postback.enabled {
         let why = if kept.disabled_reason.is_empty() { "no reason is known" } else { &kept.disabled_reason };
         return ("bad", "Switched off", why.to_owned());
+    }
+    if let Some(until) = kept.paused_until.filter(|until| *until > viewer.now) {
+        let why = format!(
+            "your server failed {BREAKER_FAILURES} times in a row or more. Nothing is sent until {}; then one delivery \
+             goes ahead to see, and if it arrives the others follow",
+            viewer.format.time(until)
+        );
+        return ("attention", "Paused", why);
     }
     let failing =
         ended.last.as_ref().filter(|last| last.state != DeliveryState::Delivered && last.attempts > 0);

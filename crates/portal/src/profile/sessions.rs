@@ -60,10 +60,10 @@ fn row(viewer: &Viewer, session: &Session) -> Row {
         own: session.id == viewer.session,
         agent: agent.to_owned(),
         address: session.address.clone(),
-        began: format::time(session.created, &viewer.zone),
-        seen: format::time(session.seen, &viewer.zone),
+        began: viewer.format.time(session.created),
+        seen: viewer.format.time(session.seen),
         seen_ago: format::ago(session.seen, viewer.now),
-        ends: format::time(session.expires, &viewer.zone),
+        ends: viewer.format.time(session.expires),
     }
 }
 

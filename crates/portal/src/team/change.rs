@@ -17,11 +17,11 @@ use store::{Error, Tx, user};
 use super::LINK_MS;
 use crate::caller::Caller;
 use crate::component::Mistakes;
+use crate::login;
 use crate::page::{self, Answer, Section, Shell};
 use crate::refused::Refused;
 use crate::site::Site;
 use crate::viewer::{Owner, Viewer};
-use crate::{format, login};
 
 #[derive(Template)]
 #[template(path = "account/link.html")]
@@ -102,7 +102,7 @@ fn is_address(text: &str) -> bool {
 fn shown(viewer: &Viewer, caller: &Caller, email: String, token: &str) -> Answer {
     let shell = Shell::new(viewer, Section::Team, "One-time link", &email).below("/team", "Team");
     let link = format!("{}/invitation/{token}", caller.base());
-    let until = format::time(viewer.now.plus_ms(LINK_MS), &viewer.zone);
+    let until = viewer.format.time(viewer.now.plus_ms(LINK_MS));
     page::html(StatusCode::OK, &Shown { shell, email, link, until })
 }
 

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use askama::Template;
 use domain::click::{Click, Marks};
 use domain::id::ClickId;
-use jiff::tz::TimeZone;
 use store::story::Story;
 
 use crate::click_word::{self, Words};
 use crate::component::UrlParts;
+use crate::format::Format;
 use crate::offer::Own;
 use crate::refused::Refused;
 use crate::site::Site;
@@ -71,7 +71,7 @@ pub(super) async fn of(
         let story = store::story::of_click(tx, &catalog, &click)?;
         Ok::<_, store::Error>(Some((click, story)))
     });
-    Ok(read.await?.map(|(click, story)| told(&click, &story, &viewer.zone)))
+    Ok(read.await?.map(|(click, story)| told(&click, &viewer.cover(story), &viewer.format)))
 }
 
 /// What may grow about a test, as one value that differs whenever it did. Cheap, where the trace itself looks at every
@@ -91,7 +91,7 @@ pub(super) async fn state(site: &Site, click: ClickId) -> Result<String, Refused
     Ok(read.await?)
 }
 
-fn told(click: &Click, story: &Story, zone: &TimeZone) -> Trace {
+fn told(click: &Click, story: &Story, format: &Format) -> Trace {
     let sends_on = click.verdict.sends_on() && !click.marks.has(Marks::REFUSED);
     let mut told = story.conversions.iter().flat_map(|own| &own.deliveries);
     let waits = told.any(|delivery| delivery.next_attempt.is_some());
@@ -103,7 +103,7 @@ fn told(click: &Click, story: &Story, zone: &TimeZone) -> Trace {
         message: click.facts.message.clone(),
         sent_to: (!destination.is_empty()).then(|| UrlParts::new(destination)),
         sends_on,
-        moments: trace_moment::of(story, zone),
+        moments: trace_moment::of(story, format),
         untold: story.conversions.iter().any(|own| own.deliveries.is_empty()),
         done: !sends_on || (!story.conversions.is_empty() && !waits),
     }
