@@ -1,6 +1,6 @@
 //! One endpoint's deliveries: claimed in batches, sent side by side, handed to the ledger, until nothing is due.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What may be sent to an endpoint now.
-    pub(crate) fn admits(&self, id: PostbackId) -> Admission {
+    fn admits(&self, id: PostbackId) -> Admission {
         let now = self.ambient.now();
         if *self.stop.borrow() { Admission::Nothing(now) } else { self.breakers.admits(id, now) }
     }
@@ -63,6 +63,13 @@ impl Shared {
 pub(crate) struct Breakers(Mutex<HashMap<PostbackId, Breaker>>);
 
 impl Breakers {
+    /// The endpoints that nothing is to be sent to at `now`.
+    pub(crate) fn open(&self, now: Timestamp) -> HashSet<PostbackId> {
+        let breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |breaker: &Breaker| matches!(breaker.admits(now), Admission::Nothing(_));
+        breakers.iter().filter(|(_, breaker)| is_open(breaker)).map(|(id, _)| *id).collect()
+    }
+
     fn admits(&self, id: PostbackId, now: Timestamp) -> Admission {
         let breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.get(&id).map_or(Admission::All, |breaker| breaker.admits(now))
@@ -98,6 +105,17 @@ struct Taken {
     is_full: bool,
 }
 
+/// What an attempt says about its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It took the request as one that works does.
+    Taken,
+    /// It did not, or was too slow to be asked.
+    Failed,
+    /// It wants nothing more.
+    Gone,
+}
+
 /// Sends what is due at one endpoint until nothing is left, its breaker opens or the worker is to stop. While one batch
 /// is being sent the next one is claimed.
 pub(crate) async fn drain(shared: &Shared, id: PostbackId) {
@@ -106,12 +124,13 @@ pub(crate) async fn drain(shared: &Shared, id: PostbackId) {
     let mut under_way = FuturesUnordered::new();
     let mut claiming = pin!(Fuse::terminated());
     let mut look_again = pin!(sleep(LOOK_AGAIN));
-    let mut more = true;
+    let (mut more, mut gone) = (true, false);
     loop {
         let (window, wanted) = match shared.admits(id) {
-            Admission::All => (pace.window(), pace.window()),
-            Admission::Probe => (1, usize::from(under_way.is_empty())),
             Admission::Nothing(_) => (0, 0),
+            _ if gone => (0, 0),
+            Admission::Probe => (1, usize::from(under_way.is_empty())),
+            Admission::All => (pace.window(), pace.window()),
         };
         let room = window.saturating_sub(under_way.len());
         under_way.extend(ready.drain(..room.min(ready.len())).map(|next| deliver(shared, next)));
@@ -123,7 +142,10 @@ pub(crate) async fn drain(shared: &Shared, id: PostbackId) {
             break;
         }
         tokio::select! {
-            Some(is_healthy) = under_way.next() => pace.learn(is_healthy),
+            Some(end) = under_way.next() => {
+                pace.learn(end == End::Taken);
+                gone |= end == End::Gone;
+            }
             taken = &mut claiming => match taken {
                 Ok(taken) => {
                     more = taken.is_full;
@@ -173,14 +195,14 @@ async fn bury(shared: &Shared, id: PostbackId) -> Result<(), Error> {
     }
 }
 
-/// Makes one attempt and has it written down. Whether the endpoint took it as one that works does.
-async fn deliver(shared: &Shared, Ready { to, claimed }: Ready) -> bool {
-    let Ok(permit) = shared.in_flight.acquire().await else { return false };
+/// Makes one attempt and has it written down.
+async fn deliver(shared: &Shared, Ready { to, claimed }: Ready) -> End {
+    let Ok(permit) = shared.in_flight.acquire().await else { return End::Failed };
     let started = shared.ambient.now();
     if started >= claimed.held.lease.plus_ms(-LEASE_MS / 2) {
         // Waited too long for a place: the attempt could outlast the lease.
         shared.ledger.enter(Entry::Unsent(claimed.held)).await;
-        return false;
+        return End::Failed;
     }
     let (message, outgoing) = message::build(&to.postback, &to.secrets, &claimed, started);
     let outcome = match outgoing {
@@ -195,7 +217,11 @@ async fn deliver(shared: &Shared, Ready { to, claimed }: Ready) -> bool {
     let next = next(attempted, claimed.held.attempt, now, (shared.ambient.random)());
     metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(next)).increment(1);
     shared.ledger.enter(Entry::Made(Box::new(Made { to, claimed, attempt, next, now }))).await;
-    attempted.is_healthy()
+    match next {
+        Next::Disable => End::Gone,
+        _ if attempted.is_healthy() => End::Taken,
+        _ => End::Failed,
+    }
 }
 
 const fn result_label(next: Next) -> &'static str {

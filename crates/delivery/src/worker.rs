@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ambient::Ambient;
-use domain::delivery::Admission;
 use domain::id::PostbackId;
 use store::bell::{Bell, Listener};
-use store::{Db, Error};
+use store::{Db, Error, Tx};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -137,18 +136,14 @@ impl Look {
     /// Starts a task for every endpoint that has something due and none yet.
     async fn round(&mut self) -> Result<(), Error> {
         let (now, after) = (self.shared.ambient.now(), self.after);
-        let due = self
-            .shared
-            .db
-            .read(move |tx| store::delivery::due_postbacks(tx, after, now, ENDPOINTS_PER_ROUND))
-            .await?;
-        let is_full = i64::try_from(due.len()).unwrap_or(i64::MAX) >= ENDPOINTS_PER_ROUND;
-        self.after = due.last().copied().filter(|_| is_full);
-        for id in due {
-            let open = matches!(self.shared.admits(id), Admission::Nothing(_));
-            if open || !self.busy.insert(id) {
-                continue;
-            }
+        let mut skip = self.shared.breakers.open(now);
+        skip.extend(&self.busy);
+        let look =
+            move |tx: &mut Tx<'_>| store::delivery::due_postbacks(tx, after, &skip, now, ENDPOINTS_PER_ROUND);
+        let looked = self.shared.db.read(look).await?;
+        self.after = looked.rest;
+        for id in looked.due {
+            self.busy.insert(id);
             let shared = self.shared.clone();
             self.tasks.spawn(async move {
                 drain(&shared, id).await;

@@ -19,7 +19,7 @@ mod shown;
 pub mod trial;
 
 pub use attempt::{Attempt, Fate, finish};
-pub use claim::{Held, claim, due_postbacks, release};
+pub use claim::{Held, Looked, claim, due_postbacks, release};
 pub use news::{Batch, Claimed, told};
 pub use run::{Broken, Run, backfill_all, replay_all};
 pub use shown::{Listed, Shown, by_conversion, find, of_partner};

@@ -1,5 +1,7 @@
 //! What is due, taken by a worker under a lease, and given back when it is not sent.
 
+use std::collections::HashSet;
+
 use domain::conversion::Status;
 use domain::id::{ConversionId, DeliveryId, PostbackId};
 use domain::time::Timestamp;
@@ -7,24 +9,26 @@ use uuid::Uuid;
 
 use crate::{Error, Row, Statement, Tx};
 
-pub(super) const ALL: &[&Statement] = &[&DUE_POSTBACKS, &CLAIM, &RELEASE];
+pub(super) const ALL: &[&Statement] = &[&WAITING_POSTBACKS, &IS_DUE, &CLAIM, &RELEASE];
 
-/// Every postback behind one that has something due: one index step a postback, however long the queues are.
-static DUE_POSTBACKS: Statement = Statement::new(
-    "delivery.due_postbacks",
+/// Every postback behind one that something waits for: one index step a postback, however long the queues are.
+static WAITING_POSTBACKS: Statement = Statement::new(
+    "delivery.waiting_postbacks",
     "with recursive waiting (postback_id) as (
-         select (select d.postback_id from delivery d where d.state = 'pending' and d.postback_id > ?3
+         select (select d.postback_id from delivery d where d.state = 'pending' and d.postback_id > ?1
                  order by d.postback_id limit 1)
          union all
          select (select d.postback_id from delivery d where d.state = 'pending' and d.postback_id > w.postback_id
                  order by d.postback_id limit 1)
          from waiting w where w.postback_id is not null)
-     select w.postback_id from waiting w
-     where w.postback_id is not null and exists (
-         select 1 from delivery d
-         where d.state = 'pending' and d.postback_id = w.postback_id and d.next_attempt_ms <= ?1
-             and d.lease_until_ms <= ?1)
-     limit ?2",
+     select w.postback_id from waiting w where w.postback_id is not null limit ?2",
+);
+
+/// What is held stands in front of it, and is looked at one by one.
+static IS_DUE: Statement = Statement::new(
+    "delivery.is_due",
+    "select 1 as one from delivery
+     where state = 'pending' and postback_id = ?1 and next_attempt_ms <= ?2 and lease_until_ms <= ?2 limit 1",
 );
 
 /// Takes the oldest due deliveries of one postback for one worker; two workers never take the same one.
@@ -61,16 +65,36 @@ pub struct Held {
     pub(super) told: (Status, i64),
 }
 
-/// The postbacks behind `after`, or all, that have something due, at most `limit`, in the order of their ids.
+/// What one look at the outbox found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// Postbacks that have something due.
+    pub due: Vec<PostbackId>,
+    /// Behind whom the next look goes on; none when this one saw them all.
+    pub rest: Option<PostbackId>,
+}
+
+/// Looks at the postbacks behind `after`, or from the first one on, that something waits for, at most `limit`; whether
+/// it is due is not asked of those that `skip` names.
 pub fn due_postbacks(
     tx: &mut Tx<'_>,
     after: Option<PostbackId>,
+    skip: &HashSet<PostbackId>,
     now: Timestamp,
     limit: i64,
-) -> Result<Vec<PostbackId>, Error> {
+) -> Result<Looked, Error> {
     let after = after.map_or(Uuid::nil(), PostbackId::uuid);
-    let rows = tx.query(&DUE_POSTBACKS, &[now.ms().into(), limit.into(), after.into()])?;
-    rows.iter().map(|row| row.uuid("postback_id").map(PostbackId)).collect()
+    let rows = tx.query(&WAITING_POSTBACKS, &[after.into(), limit.into()])?;
+    let waiting = rows.iter().map(|row| row.uuid("postback_id").map(PostbackId));
+    let waiting = waiting.collect::<Result<Vec<_>, _>>()?;
+    let is_full = i64::try_from(waiting.len()).unwrap_or(limit) >= limit;
+    let mut looked = Looked { due: Vec::new(), rest: waiting.last().copied().filter(|_| is_full) };
+    for id in waiting.into_iter().filter(|id| !skip.contains(id)) {
+        if tx.query_one(&IS_DUE, &[id.uuid().into(), now.ms().into()])?.is_some() {
+            looked.due.push(id);
+        }
+    }
+    Ok(looked)
 }
 
 /// Takes up to `limit` due deliveries of a postback until `lease`; the oldest first, in the order in which they were
