@@ -1,5 +1,7 @@
 //! What happens to a message when a partner's endpoint does not take it.
 
+use std::time::Duration;
+
 use simulator::partner::{Behaviour, Partner};
 use testkit::{Engine, eventually, for_each_engine, http, until};
 
@@ -252,6 +254,46 @@ fn after_five_failures_in_a_row_an_endpoint_is_left_alone_for_a_while() {
         assert!(at(5, 0) - at(4, 1) >= 5_000, "{times:?}");
         assert!(at(6, 0) >= at(5, 1), "one goes ahead: {times:?}");
         world.stop();
+    });
+}
+
+/// What is not given back is held for longer.
+const HALF_A_LEASE: Duration = Duration::from_secs(20);
+
+#[test]
+fn what_was_claimed_and_not_sent_is_given_back() {
+    for_each_engine(|engine| {
+        let world = World::start(engine);
+        world.partner.set_behaviour(Behaviour::Status(503));
+        for at in 0..40 {
+            world.convert(&format!("m{at}"));
+        }
+        let held_back = "delivery where state = 'pending' and attempts = 0";
+        eventually("the breaker holds some back", AT_MOST, || {
+            world.count("delivery_attempt") >= 5 && world.count(held_back) > 0
+        });
+        let held = "delivery where state = 'pending' and lease_until_ms > 0";
+        eventually("and nobody holds them", HALF_A_LEASE, || world.count(held) == 0);
+        world.partner.set_behaviour(Behaviour::Ok);
+        world.received();
+        assert_eq!(world.count("delivery where state = 'delivered'"), 40);
+        world.stop();
+    });
+}
+
+#[test]
+fn a_server_that_stops_gives_back_what_it_did_not_send() {
+    for_each_engine(|engine| {
+        let world = World::with(engine, "", &["--delivery-per-endpoint", "2"]);
+        world.partner.set_behaviour(Behaviour::Hang);
+        for at in 0..12 {
+            world.convert(&format!("m{at}"));
+        }
+        eventually("what may be under way is", AT_MOST, || world.partner.count() == 2);
+        eventually("more is held", AT_MOST, || world.count("delivery where lease_until_ms > 0") > 2);
+        world.stop();
+        assert_eq!(world.count("delivery where lease_until_ms > 0"), 0);
+        assert_eq!(world.count("delivery_attempt"), 2, "those under way came to their end");
     });
 }
 

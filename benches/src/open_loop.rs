@@ -57,6 +57,8 @@ pub(crate) struct Seen {
     pub(crate) due: u64,
     /// Those that were sent: fewer when all connections were busy to the end.
     pub(crate) asked: Vec<Asked>,
+    /// What the first of the other ends was, in words.
+    pub(crate) other: Option<String>,
     per_second: f64,
     seconds: f64,
 }
@@ -109,9 +111,11 @@ pub(crate) async fn run(mix: &Arc<Mix>, plan: Plan<'_>) -> Result<Seen> {
             tokio::spawn(visit(connection, mix, next, timetable, tag))
         })
         .collect();
-    let mut asked = Vec::new();
+    let (mut asked, mut other) = (Vec::new(), None);
     for visitor in visitors {
-        asked.extend(visitor.await.during("a visitor")??);
+        let (own, own_other) = visitor.await.during("a visitor")??;
+        asked.extend(own);
+        other = other.or(own_other);
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     let due = if plan.per_second.is_finite() {
@@ -119,7 +123,7 @@ pub(crate) async fn run(mix: &Arc<Mix>, plan: Plan<'_>) -> Result<Seen> {
     } else {
         asked.len() as u64
     };
-    Ok(Seen { due, asked, per_second: plan.per_second, seconds: plan.seconds })
+    Ok(Seen { due, asked, other, per_second: plan.per_second, seconds: plan.seconds })
 }
 
 /// When which request is due.
@@ -154,25 +158,30 @@ impl Timetable {
     }
 }
 
-/// Takes the next request whenever the connection is free.
+/// Takes the next request whenever the connection is free. Gives what became of each, and the first other end in words.
 async fn visit(
     mut connection: Connection,
     mix: Arc<Mix>,
     next: Arc<AtomicUsize>,
     timetable: Timetable,
     tag: String,
-) -> Result<Vec<Asked>> {
-    let mut all = Vec::new();
+) -> Result<(Vec<Asked>, Option<String>)> {
+    let (mut all, mut other) = (Vec::new(), None);
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        let Some(due_us) = timetable.due_us(number) else { return Ok(all) };
+        let Some(due_us) = timetable.due_us(number) else { return Ok((all, other)) };
         timetable.reach(due_us).await;
         let request = mix.request(&tag, number);
         let sent_us = timetable.elapsed_us();
         let end = match connection.exchange(request.as_bytes()).await {
             Ok(answer) if answer.is_sent_on() => End::SentOn,
             Ok(answer) if answer.status == 503 => End::Busy,
-            _ => End::Other,
+            ended => {
+                let said =
+                    || ended.map_or_else(|failure| failure.to_string(), |answer| answer.head.to_owned());
+                other.get_or_insert_with(said);
+                End::Other
+            }
         };
         let due_us = if timetable.per_second.is_finite() { due_us } else { sent_us };
         all.push(Asked { due_us, sent_us, answered_us: timetable.elapsed_us(), end });

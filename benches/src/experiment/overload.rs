@@ -68,6 +68,12 @@ fn one(bench: &Bench, engine: Engine, flags: &[&str], name: &str) -> Result<Vec<
     server.stop()?;
     for seen in [&peak, &over, &calm] {
         subject.acknowledged += seen.count(End::SentOn);
+        if let Some(other) = &seen.other {
+            crate::tell(&format!(
+                "{name}: {} requests ended otherwise, the first: {other}",
+                seen.count(End::Other)
+            ));
+        }
     }
     subject.record.ensure_clicks(subject.acknowledged)?;
     remove(bench, &subject)?;

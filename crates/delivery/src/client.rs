@@ -42,7 +42,8 @@ pub struct Settings {
     pub lookup_timeout: Duration,
     /// For the answer's body, after its headers; [`Settings::total_timeout`] still holds. Default 2 s.
     pub body_timeout: Duration,
-    /// Idle connections kept per scheme, host and port, each for 30 s. Default 16.
+    /// Idle connections kept per scheme, host and port, each for 30 s. Default 512, as many as may be under way: the
+    /// partners of one tracker share its host, and a connection that is not kept is opened anew for every message.
     pub idle_per_host: usize,
     /// Certificate authorities to trust besides the machine's own. Default none.
     pub extra_roots: Vec<CertificateDer<'static>>,
@@ -55,7 +56,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(10),
             lookup_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(2),
-            idle_per_host: 16,
+            idle_per_host: 512,
             extra_roots: Vec::new(),
         }
     }

@@ -1,23 +1,28 @@
-//! One endpoint's deliveries: claimed a few at a time, sent side by side, written down, until nothing is due.
+//! One endpoint's deliveries: claimed in batches, sent side by side, handed to the ledger, until nothing is due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::ambient::Ambient;
-use domain::delivery::{Admission, Attempted, Breaker, DeliveryState, Next, next};
+use domain::delivery::{Admission, Attempted, Breaker, Next, next};
 use domain::id::PostbackId;
 use domain::postback::Postback;
 use domain::signature::Secret;
 use domain::time::{SECOND_MS, Timestamp};
-use futures_util::StreamExt;
+use futures_util::StreamExt as _;
+use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
 use futures_util::stream::FuturesUnordered;
-use store::delivery::{Attempt, Batch, Claimed, Fate};
+use store::delivery::{Batch, Claimed};
 use store::{Db, Error};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep};
 
 use crate::client::{Client, Outcome};
+use crate::ledger::{Entry, Ledger, Made};
 use crate::message;
+use crate::pace::Pace;
 
 /// How long a worker holds what it claimed: longer than an attempt can last, so that nothing is sent by two
 /// workers while both live, and short, so that what a dead worker held is sent soon.
@@ -40,6 +45,17 @@ pub(crate) struct Shared {
     /// Requests under way in all.
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) breakers: Arc<Breakers>,
+    pub(crate) ledger: Ledger,
+    /// Becomes true when nothing more is to be sent.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// What may be sent to an endpoint now.
+    fn admits(&self, id: PostbackId) -> Admission {
+        let now = self.ambient.now();
+        if *self.stop.borrow() { Admission::Nothing(now) } else { self.breakers.admits(id, now) }
+    }
 }
 
 /// The breaker of every endpoint that has failed lately.
@@ -48,7 +64,7 @@ pub(crate) struct Breakers(Mutex<HashMap<PostbackId, Breaker>>);
 
 /// What an attempt did to its endpoint's breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moved {
+pub(crate) enum Moved {
     /// Nothing.
     Not,
     /// Nothing is sent until then.
@@ -58,7 +74,14 @@ enum Moved {
 }
 
 impl Breakers {
-    pub(crate) fn admits(&self, id: PostbackId, now: Timestamp) -> Admission {
+    /// The endpoints that nothing is to be sent to at `now`.
+    pub(crate) fn open(&self, now: Timestamp) -> HashSet<PostbackId> {
+        let breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |breaker: &Breaker| matches!(breaker.admits(now), Admission::Nothing(_));
+        breakers.iter().filter(|(_, breaker)| is_open(breaker)).map(|(id, _)| *id).collect()
+    }
+
+    fn admits(&self, id: PostbackId, now: Timestamp) -> Admission {
         let breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.get(&id).map_or(Admission::All, |breaker| breaker.admits(now))
     }
@@ -81,46 +104,104 @@ impl Breakers {
     }
 }
 
-/// Sends what is due at one endpoint until nothing is left or its breaker opens.
-pub(crate) async fn drain(shared: Shared, id: PostbackId) -> Result<(), Error> {
+/// A delivery that is held, with where it goes.
+struct Ready {
+    to: Arc<Recipient>,
+    claimed: Claimed,
+}
+
+/// Where deliveries go, and who signs them.
+#[derive(Debug)]
+pub(crate) struct Recipient {
+    pub(crate) postback: Postback,
+    pub(crate) secrets: Vec<Secret>,
+}
+
+/// What was claimed.
+struct Taken {
+    ready: Vec<Ready>,
+    /// As many as asked for: there may be more.
+    is_full: bool,
+}
+
+/// What an attempt says about its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It took the request as one that works does.
+    Taken,
+    /// It did not, or was too slow to be asked.
+    Failed,
+    /// It wants nothing more.
+    Gone,
+}
+
+/// Sends what is due at one endpoint until nothing is left, its breaker opens or the worker is to stop. While one batch
+/// is being sent the next one is claimed.
+pub(crate) async fn drain(shared: &Shared, id: PostbackId) {
+    let mut pace = Pace::new(shared.per_endpoint);
+    let mut ready = VecDeque::new();
     let mut under_way = FuturesUnordered::new();
-    let mut more = true;
+    let mut claiming = pin!(Fuse::terminated());
+    let mut look_again = pin!(sleep(LOOK_AGAIN));
+    let (mut more, mut gone) = (true, false);
     loop {
-        let room = match shared.breakers.admits(id, shared.ambient.now()) {
-            Admission::All => shared.per_endpoint.saturating_sub(under_way.len()),
-            Admission::Probe => usize::from(under_way.is_empty()),
-            Admission::Nothing(_) => 0,
+        let (window, wanted) = match shared.admits(id) {
+            Admission::Nothing(_) => (0, 0),
+            _ if gone => (0, 0),
+            Admission::Probe => (1, usize::from(under_way.is_empty())),
+            Admission::All => (pace.window(), pace.window()),
         };
-        // Claiming for half the room at once keeps the writes few and the endpoint busy.
-        if more && room > 0 && (room >= shared.per_endpoint / 2 || under_way.is_empty()) {
-            let Some(batch) = claim(&shared, id, room).await? else { return Ok(()) };
-            more = batch.deliveries.len() == room;
-            let (postback, secrets) = (Arc::new(batch.postback), Arc::new(batch.secrets));
-            for claimed in batch.deliveries {
-                under_way.push(deliver(shared.clone(), Arc::clone(&postback), Arc::clone(&secrets), claimed));
-            }
+        let room = window.saturating_sub(under_way.len());
+        under_way.extend(ready.drain(..room.min(ready.len())).map(|next| deliver(shared, next)));
+        if more && ready.len() < wanted && claiming.is_terminated() {
+            let count = if wanted > 1 { pace.claim() } else { 1 };
+            claiming.set(claim(shared, id, count).fuse());
+        }
+        if under_way.is_empty() && claiming.is_terminated() {
+            break;
         }
         tokio::select! {
-            ended = under_way.next() => match ended {
-                Some(result) => result?,
-                None => return Ok(()),
+            Some(end) = under_way.next() => {
+                pace.learn(end == End::Taken);
+                gone |= end == End::Gone;
+            }
+            taken = &mut claiming => match taken {
+                Ok(taken) => {
+                    more = taken.is_full;
+                    ready.extend(taken.ready);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, postback = %id, "deliveries could not be claimed; trying again");
+                    more = false;
+                }
             },
             // A request that hangs must not keep what came meanwhile from being claimed.
-            () = tokio::time::sleep(LOOK_AGAIN), if !under_way.is_empty() => more = true,
+            () = &mut look_again => {
+                look_again.as_mut().reset(Instant::now() + LOOK_AGAIN);
+                more = true;
+            }
         }
+    }
+    for Ready { claimed, .. } in ready {
+        shared.ledger.enter(Entry::Unsent(claimed.held)).await;
     }
 }
 
-/// Claims up to `room` deliveries. A postback that is gone or switched off has its deliveries buried instead.
-async fn claim(shared: &Shared, id: PostbackId, room: usize) -> Result<Option<Batch>, Error> {
+/// Claims up to `count` deliveries. A postback that is gone or switched off has its deliveries buried instead.
+async fn claim(shared: &Shared, id: PostbackId, count: usize) -> Result<Taken, Error> {
     let now = shared.ambient.now();
     let lease = now.plus_ms(LEASE_MS);
-    let limit = i64::try_from(room).unwrap_or(1);
-    let batch = shared.db.write(move |tx| store::delivery::claim(tx, id, now, lease, limit)).await?;
-    match batch {
-        Some(batch) if batch.postback.enabled => Ok(Some(batch)),
-        _ => bury(shared, id).await.map(|()| None),
-    }
+    let limit = i64::try_from(count).unwrap_or(1);
+    let held = shared.db.write(move |tx| store::delivery::claim(tx, id, now, lease, limit)).await?;
+    let is_full = held.len() == count;
+    // Read beside the writer, which clicks wait for.
+    let batch = shared.db.read(move |tx| store::delivery::told(tx, id, &held)).await?;
+    let Some(Batch { postback, secrets, deliveries }) = batch.filter(|batch| batch.postback.enabled) else {
+        return bury(shared, id).await.map(|()| Taken { ready: Vec::new(), is_full: false });
+    };
+    let to = Arc::new(Recipient { postback, secrets });
+    let ready = deliveries.into_iter().map(|claimed| Ready { to: Arc::clone(&to), claimed });
+    Ok(Taken { ready: ready.collect(), is_full })
 }
 
 async fn bury(shared: &Shared, id: PostbackId) -> Result<(), Error> {
@@ -133,32 +214,33 @@ async fn bury(shared: &Shared, id: PostbackId) -> Result<(), Error> {
     }
 }
 
-/// Makes one attempt and writes down what came of it.
-async fn deliver(
-    shared: Shared,
-    postback: Arc<Postback>,
-    secrets: Arc<Vec<Secret>>,
-    claimed: Claimed,
-) -> Result<(), Error> {
-    let Ok(_permit) = shared.in_flight.acquire().await else { return Ok(()) };
+/// Makes one attempt and has it written down.
+async fn deliver(shared: &Shared, Ready { to, claimed }: Ready) -> End {
+    let Ok(permit) = shared.in_flight.acquire().await else { return End::Failed };
     let started = shared.ambient.now();
-    if started >= claimed.lease.plus_ms(-LEASE_MS / 2) {
-        // Waited too long for a place: the attempt could outlast the lease. It is claimed anew when that
-        // ends.
-        return Ok(());
+    if started >= claimed.held.lease.plus_ms(-LEASE_MS / 2) {
+        // Waited too long for a place: the attempt could outlast the lease.
+        shared.ledger.enter(Entry::Unsent(claimed.held)).await;
+        return End::Failed;
     }
-    let (message, outgoing) = message::build(&postback, &secrets, &claimed, started);
+    let (message, outgoing) = message::build(&to.postback, &to.secrets, &claimed, started);
     let outcome = match outgoing {
         Ok(outgoing) => shared.client.send(outgoing, started.ms()).await,
         Err(refused) => Outcome::Refused(refused),
     };
+    drop(permit);
     let attempted = message::attempted(&outcome);
-    let attempt = message::attempt(&message, &outcome, started);
+    let attempt = message::attempt(message, &outcome, started);
     let now = shared.ambient.now();
-    let moved = shared.breakers.learn(postback.id, attempted, now);
-    let fate = next(attempted, claimed.attempt, now, (shared.ambient.random)());
-    metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(fate)).increment(1);
-    record(&shared, postback, claimed, Ended { attempt, next: fate, moved, at: now }).await
+    let moved = shared.breakers.learn(to.postback.id, attempted, now);
+    let next = next(attempted, claimed.held.attempt, now, (shared.ambient.random)());
+    metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(next)).increment(1);
+    shared.ledger.enter(Entry::Made(Box::new(Made { to, claimed, attempt, next, moved, now }))).await;
+    match next {
+        Next::Disable => End::Gone,
+        _ if attempted.is_healthy() => End::Taken,
+        _ => End::Failed,
+    }
 }
 
 const fn result_label(next: Next) -> &'static str {
@@ -168,45 +250,4 @@ const fn result_label(next: Next) -> &'static str {
         Next::Dead => "dead",
         Next::Disable => "disabled",
     }
-}
-
-/// How an attempt ended.
-struct Ended {
-    attempt: Attempt,
-    next: Next,
-    moved: Moved,
-    at: Timestamp,
-}
-
-async fn record(
-    shared: &Shared,
-    postback: Arc<Postback>,
-    claimed: Claimed,
-    Ended { attempt, next, moved, at: now }: Ended,
-) -> Result<(), Error> {
-    let fate = match next {
-        Next::Delivered => Fate::Ended(DeliveryState::Delivered),
-        Next::Retry(at) => Fate::Again(at),
-        Next::Dead | Next::Disable => Fate::Ended(DeliveryState::Dead),
-    };
-    let id = postback.id;
-    let held = shared
-        .db
-        .write(move |tx| {
-            let held = store::delivery::finish(tx, postback.network, &claimed, &attempt, fate, now)?;
-            match moved {
-                Moved::Not => {}
-                Moved::Opened(until) => store::postback::pause(tx, postback.id, Some(until))?,
-                Moved::Closed => store::postback::pause(tx, postback.id, None)?,
-            }
-            if next == Next::Disable {
-                store::postback::disable(tx, postback.id, "the endpoint answered 410 Gone")?;
-            }
-            Ok::<_, Error>(held)
-        })
-        .await?;
-    if !held {
-        tracing::warn!(postback = %id, "an attempt outlasted its lease");
-    }
-    Ok(())
 }

@@ -16,4 +16,6 @@ pub mod worker;
 
 mod answer;
 mod endpoint;
+mod ledger;
+mod pace;
 mod resolve;

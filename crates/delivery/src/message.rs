@@ -52,7 +52,7 @@ fn signed(
     now: Timestamp,
 ) -> Outgoing {
     let mut outgoing = Outgoing { method, url, headers: HeaderMap::new() };
-    let id = claimed.id.to_string();
+    let id = claimed.held.id.to_string();
     let timestamp = now.seconds();
     let signature = sign(secrets, &id, timestamp, outgoing.signed_payload());
     let headers = [(ID_HEADER, id), (TIMESTAMP_HEADER, timestamp.to_string()), (SIGNATURE_HEADER, signature)];
@@ -80,7 +80,7 @@ pub fn attempted(outcome: &Outcome) -> Attempted {
 }
 
 /// An attempt as it is logged. Its partner reads this, so it never shows what our DNS answered.
-pub fn attempt(message: &Message, outcome: &Outcome, started: Timestamp) -> Attempt {
+pub fn attempt(message: Message, outcome: &Outcome, started: Timestamp) -> Attempt {
     let (elapsed_ms, result, http_status, answer) = match outcome {
         Outcome::Answered { status, body_head, elapsed_ms, .. } => {
             (*elapsed_ms, format!("answered {status}"), Some(*status), text(body_head))
@@ -94,7 +94,7 @@ pub fn attempt(message: &Message, outcome: &Outcome, started: Timestamp) -> Atte
         started,
         elapsed_ms: i64::try_from(elapsed_ms).unwrap_or(i64::MAX),
         method: message.method.to_owned(),
-        url: message.url.clone(),
+        url: message.url,
         body: text(&message.body),
         result,
         http_status,

@@ -6,21 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ambient::Ambient;
-use domain::delivery::Admission;
 use domain::id::PostbackId;
 use store::bell::{Bell, Listener};
-use store::{Db, Error};
+use store::{Db, Error, Tx};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::endpoint::{Breakers, Shared, drain};
+use crate::ledger::Ledger;
 
 /// How often the worker looks when nobody rings.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// The pause before each look.
+/// The least pause before each look.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// The pause is so many times as long as the last look took: many endpoints wait, and looking at them all again and again
+/// would take the time that sending needs.
+const PAUSE_PER_LOOK: u32 = 4;
 
 /// Endpoints looked at in one round.
 const ENDPOINTS_PER_ROUND: i64 = 1_000;
@@ -42,15 +47,24 @@ impl Default for Limits {
 
 /// Sends what is due, on this node.
 pub struct Worker {
-    shared: Shared,
+    db: Db,
+    client: Client,
+    ambient: Ambient,
     bell: Listener,
-    busy: HashSet<PostbackId>,
-    tasks: JoinSet<PostbackId>,
+    limits: Limits,
 }
 
 impl Worker {
     /// A worker that sends with `client` and wakes at the `bell`.
     pub fn new(db: Db, client: Client, ambient: Ambient, bell: &Bell, limits: Limits) -> Self {
+        Self { db, client, ambient, bell: bell.listen(), limits }
+    }
+
+    /// Works until `stop` becomes true, then lets the requests under way end: each lasts seconds at most, and
+    /// what was claimed and not sent is given back.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let Self { db, client, ambient, bell, limits } = self;
+        let (ledger, writing) = Ledger::open(db.clone());
         let shared = Shared {
             db,
             client: Arc::new(client),
@@ -58,13 +72,30 @@ impl Worker {
             per_endpoint: limits.per_endpoint.max(1),
             in_flight: Arc::new(Semaphore::new(limits.in_flight.max(1))),
             breakers: Arc::new(Breakers::default()),
+            ledger,
+            stop,
         };
-        Self { shared, bell: bell.listen(), busy: HashSet::new(), tasks: JoinSet::new() }
+        let look = Look { shared, bell, busy: HashSet::new(), tasks: JoinSet::new(), after: None };
+        look.run().await;
+        // It ends behind the last entry, for nobody is left who could make another.
+        let _ = writing.await;
     }
+}
 
-    /// Works until `stop` becomes true, then lets the requests under way end: each lasts seconds at most, and
-    /// what was claimed and not sent is sent by the next worker when its lease has run out.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+/// Looks for what is due, and starts who sends it.
+struct Look {
+    shared: Shared,
+    bell: Listener,
+    busy: HashSet<PostbackId>,
+    tasks: JoinSet<PostbackId>,
+    /// Behind whom the next look begins: one look does not see all, when very many wait.
+    after: Option<PostbackId>,
+}
+
+impl Look {
+    async fn run(mut self) {
+        let mut stop = self.shared.stop.clone();
+        let mut pause = PAUSE;
         loop {
             tokio::select! {
                 // A sender that is gone means the same as a word to stop.
@@ -73,10 +104,11 @@ impl Worker {
                 Some(ended) = self.tasks.join_next() => self.ended(ended.ok()),
             }
             // However often the bell rings, one look in a few milliseconds is enough.
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
             while let Some(ended) = self.tasks.try_join_next() {
                 self.ended(ended.ok());
             }
+            let began = Instant::now();
             match self.round().await {
                 Ok(()) => {}
                 Err(Error::Closed) => break,
@@ -85,6 +117,7 @@ impl Worker {
                     tokio::time::sleep(PERIOD).await;
                 }
             }
+            pause = (began.elapsed() * PAUSE_PER_LOOK).clamp(PAUSE, PERIOD);
         }
         while self.tasks.join_next().await.is_some() {}
     }
@@ -102,22 +135,18 @@ impl Worker {
 
     /// Starts a task for every endpoint that has something due and none yet.
     async fn round(&mut self) -> Result<(), Error> {
-        let now = self.shared.ambient.now();
-        let due = self
-            .shared
-            .db
-            .read(move |tx| store::delivery::due_postbacks(tx, now, ENDPOINTS_PER_ROUND))
-            .await?;
-        for id in due {
-            let open = matches!(self.shared.breakers.admits(id, now), Admission::Nothing(_));
-            if open || !self.busy.insert(id) {
-                continue;
-            }
+        let (now, after) = (self.shared.ambient.now(), self.after);
+        let mut skip = self.shared.breakers.open(now);
+        skip.extend(&self.busy);
+        let look =
+            move |tx: &mut Tx<'_>| store::delivery::due_postbacks(tx, after, &skip, now, ENDPOINTS_PER_ROUND);
+        let looked = self.shared.db.read(look).await?;
+        self.after = looked.rest;
+        for id in looked.due {
+            self.busy.insert(id);
             let shared = self.shared.clone();
             self.tasks.spawn(async move {
-                if let Err(error) = drain(shared, id).await {
-                    tracing::warn!(%error, postback = %id, "attempts were not written down; sent again later");
-                }
+                drain(&shared, id).await;
                 id
             });
         }

@@ -57,6 +57,18 @@ pub enum Attempted {
     Failed,
 }
 
+impl Attempted {
+    /// Whether the endpoint works. One that answers at all, even with 404, does; one that does not answer, answers 5xx
+    /// or 429 does not. An address that we refuse says nothing against it.
+    pub fn is_healthy(self) -> bool {
+        match self {
+            Self::Answered { status, .. } => status < 500 && status != 429,
+            Self::Refused => true,
+            Self::Failed => false,
+        }
+    }
+}
+
 /// What follows from an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -129,12 +141,9 @@ impl Breaker {
         }
     }
 
-    /// Learns how an attempt ended. An endpoint that answers at all, even with 404, is no reason to stop; one
-    /// that does not answer, answers 5xx or 429 is.
+    /// Learns how an attempt ended.
     pub fn learn(&mut self, attempted: Attempted, now: Timestamp) {
-        let healthy =
-            matches!(attempted, Attempted::Answered { status, .. } if status < 500 && status != 429);
-        if healthy || attempted == Attempted::Refused {
+        if attempted.is_healthy() {
             *self = Self::default();
             return;
         }

@@ -2,14 +2,14 @@
 //! ones ended. Whose they are is asked in the statement: another partner's delivery is not there.
 
 use domain::delivery::DeliveryState;
-use domain::id::{DeliveryId, NetworkId, OfferId, PartnerId, PostbackId};
+use domain::id::{ConversionId, DeliveryId, NetworkId, OfferId, PartnerId, PostbackId};
 use domain::postback::{News, Postback, Scope, Wanted};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
 use super::shown::{Listed, attempts, listed};
-use super::{Attempt, NEWS, news};
-use crate::{Error, Statement, Tx, Value, conversion};
+use super::{Attempt, news};
+use crate::{Error, Statement, Tx, Value};
 
 pub(super) const ALL: &[&Statement] =
     &[&OF_POSTBACK, &OWN, &ENDED, &LAST, &NEWEST_CONVERSION, &COUNT_REPLAY, &COUNT_BACKFILL];
@@ -183,10 +183,7 @@ pub fn newest_news(
         Uuid::nil().into(),
     ];
     let Some(found) = tx.query_one(&NEWEST_CONVERSION, &params)? else { return Ok(None) };
-    let params: [Value; 2] = [found.uuid("conversion_id")?.into(), found.int("version")?.into()];
-    let Some(row) = tx.query_one(&NEWS, &params)? else { return Ok(None) };
-    let told = conversion::read(&row)?.status;
-    news(&row, told).map(Some)
+    news::of_conversion(tx, ConversionId(found.uuid("conversion_id")?), found.int("version")?)
 }
 
 /// How many deliveries a replay would send again, counted up to [`COUNTED`].
