@@ -9,6 +9,7 @@
 
 mod append;
 mod backup;
+mod cost;
 mod count;
 mod disk;
 mod lost;
