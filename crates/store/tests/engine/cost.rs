@@ -30,7 +30,7 @@ const GUARDED: [(&str, u64); 2] = [("new", 0), ("duplicate", 0)];
 /// How much each may rise before it is told, in percent.
 const RISE: u64 = 5;
 
-const ROUNDS: u64 = 500;
+const ROUNDS: u64 = 200;
 
 /// Names the part to a copy of this test that runs under callgrind.
 const PART: &str = "PITLANE_COUNTED_PART";

@@ -9,6 +9,7 @@
 
 mod append;
 mod backup;
+mod before;
 mod cost;
 mod count;
 mod disk;
