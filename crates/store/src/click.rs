@@ -48,7 +48,7 @@ static FIND: Statement =
 /// The postbacks of one click wait for each other, on every node.
 static LOCK: Statement = Statement::new(
     "click.lock",
-    concat!("select ", columns!(), " from click k where k.click_id = ?1 {for_update}"),
+    "select click_id, link_id, verdict, marks, pub_click_id, pub_member_id from click where click_id = ?1 {for_update}",
 );
 
 static NEWEST: Statement = Statement::new(
@@ -89,9 +89,9 @@ pub fn find(tx: &mut Tx<'_>, id: ClickId) -> Result<Option<Click>, Error> {
     tx.query_one(&FIND, &[id.uuid().into()])?.map(|row| read(&row)).transpose()
 }
 
-/// Like [`find`], and other transactions that lock the same click wait until this one ends.
+/// Like [`find`] but without its facts, and other transactions that lock the same click wait until this one ends.
 pub(crate) fn lock(tx: &mut Tx<'_>, id: ClickId) -> Result<Option<Click>, Error> {
-    tx.query_one(&LOCK, &[id.uuid().into()])?.map(|row| read(&row)).transpose()
+    tx.query_one(&LOCK, &[id.uuid().into()])?.map(|row| without_facts(&row)).transpose()
 }
 
 /// The newest clicks with this partner's click id, at most `limit`.
@@ -158,8 +158,16 @@ fn row(texts: &Texts, click: &Click) -> Vec<Value> {
 
 /// A click out of its [`columns`].
 pub(crate) fn read(row: &Row) -> Result<Click, Error> {
+    let mut click = without_facts(row)?;
+    let (agent, skeleton) = (row.opt_text("agent_text")?, row.opt_text("destination_text")?);
+    let texts = SharedTexts { agent: agent.as_deref(), skeleton: skeleton.as_deref() };
+    click.facts = facts(&row.blob("facts")?, |bytes| Facts::unpack(bytes, &click.keys(), texts))?;
+    Ok(click)
+}
+
+fn without_facts(row: &Row) -> Result<Click, Error> {
     let number = row.int("verdict")?;
-    let mut click = Click {
+    Ok(Click {
         id: ClickId(row.uuid("click_id")?),
         link: LinkId(row.uuid("link_id")?),
         verdict: Verdict::from_number(number)
@@ -168,11 +176,7 @@ pub(crate) fn read(row: &Row) -> Result<Click, Error> {
         pub_click_id: row.opt_text("pub_click_id")?,
         pub_member_id: row.opt_text("pub_member_id")?,
         facts: Facts::default(),
-    };
-    let (agent, skeleton) = (row.opt_text("agent_text")?, row.opt_text("destination_text")?);
-    let texts = SharedTexts { agent: agent.as_deref(), skeleton: skeleton.as_deref() };
-    click.facts = facts(&row.blob("facts")?, |bytes| Facts::unpack(bytes, &click.keys(), texts))?;
-    Ok(click)
+    })
 }
 
 /// What a click carries by itself: all but a user agent and a destination that stand elsewhere. It needs the column

@@ -2,7 +2,7 @@
 
 pub mod list;
 
-use domain::conversion::{Change, Conversion, Existing, Reason, Status, Wait};
+use domain::conversion::{Change, Conversion, Existing, Known, Reason, Status, Wait};
 use domain::id::{ClickId, ConversionId, EventId, LinkId, NetworkId, OfferId, PartnerId};
 use domain::link::Link;
 use domain::money::Money;
@@ -12,13 +12,13 @@ use crate::{Error, Row, Statement, Tx, Value, erase};
 
 pub(crate) const ALL: &[&Statement] = &[
     &INSERT,
+    &KNOWN,
     &BY_KEY,
     &BY_CLICK_AND_EVENT,
     &HOLDER,
     &HELD,
     &FIND,
     &BY_CLICK,
-    &BY_MEMBER,
     &UPDATE,
     &WAITED,
     &ADD_CHANGE,
@@ -35,6 +35,31 @@ static INSERT: Statement = Statement::new(
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
          ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
      on conflict do nothing",
+);
+
+/// What a postback may be a copy of, or lose to, in one look. Each part is one step of an index: a list of names, or an
+/// order of its own, would make SQLite open a table for it.
+static KNOWN: Statement = Statement::new(
+    "conversion.known",
+    "select 'key' as found_by, conversion_id, click_id, status, reason, winner_id, amount_micros, amount_currency,
+         version
+     from conversion where network_id = ?1 and offer_id = ?2 and event_id = ?3 and idempotency_key = ?4
+     union all
+     select 'click', f.conversion_id, f.click_id, f.status, f.reason, f.winner_id, f.amount_micros, f.amount_currency,
+         f.version
+     from (select * from conversion
+           where click_id = ?5 and event_id = ?3 and coalesce(reason, '') <> 'ip_not_allowed'
+           order by conversion_id limit 1) f
+     union all
+     select 'place', conversion_id, click_id, status, reason, winner_id, amount_micros, amount_currency, version
+     from conversion
+     where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?6 and pub_member_id = ?7
+         and holds_place = 1
+     union all
+     select 'place', conversion_id, click_id, status, reason, winner_id, amount_micros, amount_currency, version
+     from conversion
+     where network_id = ?1 and offer_id = ?2 and event_id = ?3 and partner_id = ?6 and pub_member_id = ?8
+         and ?8 <> ?7 and holds_place = 1",
 );
 
 static BY_KEY: Statement = Statement::new(
@@ -70,11 +95,6 @@ static BY_CLICK: Statement = Statement::new(
     "select * from conversion where click_id = ?1 order by conversion_id limit 1000",
 );
 
-static BY_MEMBER: Statement = Statement::new(
-    "conversion.by_member",
-    "select * from conversion where network_id = ?1 and pub_member_id = ?2 order by conversion_id desc limit ?3",
-);
-
 /// The version in the condition makes a change that somebody else overtook change nothing.
 static UPDATE: Statement = Statement::new(
     "conversion.update",
@@ -106,12 +126,12 @@ static CHANGES: Statement = Statement::new(
 static PLACES_SINCE: Statement = Statement::new(
     "conversion.places_since",
     "select c.conversion_id, c.offer_id, c.event_id, c.partner_id, c.pub_member_id, c.changed_ms,
-         cast(case when exists (
+         cast(case when c.holds_place = 1 or exists (
              select 1 from conversion h
              where h.network_id = c.network_id and h.offer_id = c.offer_id and h.event_id = c.event_id
                  and h.partner_id = c.partner_id and h.pub_member_id = c.pub_member_id and h.holds_place = 1)
              then 1 else 0 end as bigint) as taken
-     from conversion c where c.changed_ms > ?1 or (c.changed_ms = ?1 and c.conversion_id > ?2)
+     from conversion c where c.changed_ms >= ?1 and (c.changed_ms > ?1 or c.conversion_id > ?2)
      order by c.changed_ms, c.conversion_id limit ?3",
 );
 
@@ -254,6 +274,41 @@ fn add_change(tx: &mut Tx<'_>, conversion: &Conversion, actor: &str) -> Result<(
     Ok(())
 }
 
+/// Which conversions a postback may meet.
+pub(crate) struct Asked<'a> {
+    pub(crate) network: NetworkId,
+    pub(crate) place: (OfferId, EventId, PartnerId),
+    pub(crate) click: ClickId,
+    pub(crate) key: &'a str,
+    /// The names that the member may stand under.
+    pub(crate) names: [&'a str; 2],
+}
+
+/// The conversion under the same key, the first of the same click and event that was not refused for its sender's
+/// address, and the one that holds the member's place.
+pub(crate) fn known(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Known, Error> {
+    let (offer, event, partner) = asked.place;
+    let params: [Value; 8] = [
+        asked.network.uuid().into(),
+        offer.uuid().into(),
+        event.uuid().into(),
+        asked.key.into(),
+        asked.click.uuid().into(),
+        partner.uuid().into(),
+        asked.names[0].into(),
+        asked.names[1].into(),
+    ];
+    let mut known = Known::default();
+    for row in tx.query(&KNOWN, &params)? {
+        match row.opt_str("found_by")? {
+            Some("key") => known.same_key = Some(existing(&row)?),
+            Some("click") => known.same_click = Some(existing(&row)?),
+            _ => known.holder = known.holder.or(Some(ConversionId(row.uuid("conversion_id")?))),
+        }
+    }
+    Ok(known)
+}
+
 /// The conversion under an idempotency key.
 pub(crate) fn by_key(
     tx: &mut Tx<'_>,
@@ -352,17 +407,6 @@ pub fn by_click(tx: &mut Tx<'_>, click: ClickId) -> Result<Vec<Conversion>, Erro
     tx.query(&BY_CLICK, &[click.uuid().into()])?.iter().map(read).collect()
 }
 
-/// The newest conversions of a member, at most `limit`.
-pub fn by_member(
-    tx: &mut Tx<'_>,
-    network: NetworkId,
-    member: &str,
-    limit: i64,
-) -> Result<Vec<Conversion>, Error> {
-    let rows = tx.query(&BY_MEMBER, &[network.uuid().into(), member.into(), limit.into()])?;
-    rows.iter().map(read).collect()
-}
-
 /// The history of a conversion, oldest first.
 pub fn changes(tx: &mut Tx<'_>, id: ConversionId) -> Result<Vec<Changed>, Error> {
     let rows = tx.query(&CHANGES, &[id.uuid().into()])?;
@@ -402,12 +446,25 @@ pub(crate) fn places_since(
         .collect()
 }
 
+fn existing(row: &Row) -> Result<Existing, Error> {
+    Ok(Existing {
+        id: ConversionId(row.uuid("conversion_id")?),
+        click: ClickId(row.uuid("click_id")?),
+        status: row.code("status")?,
+        reason: row.opt_code("reason")?,
+        winner: row.opt_uuid("winner_id")?.map(ConversionId),
+        amount: amount(row)?,
+        version: row.int("version")?,
+    })
+}
+
+fn amount(row: &Row) -> Result<Option<Money>, Error> {
+    let amount = row.opt_int("amount_micros")?.zip(row.opt_code("amount_currency")?);
+    Ok(amount.map(|(micros, currency)| Money { micros, currency }))
+}
+
 pub(crate) fn read(row: &Row) -> Result<Conversion, Error> {
     let currency = row.code("currency")?;
-    let amount = match (row.opt_int("amount_micros")?, row.opt_code("amount_currency")?) {
-        (Some(micros), Some(currency)) => Some(Money { micros, currency }),
-        _ => None,
-    };
     Ok(Conversion {
         id: ConversionId(row.uuid("conversion_id")?),
         network: NetworkId(row.uuid("network_id")?),
@@ -427,7 +484,7 @@ pub(crate) fn read(row: &Row) -> Result<Conversion, Error> {
         holds_place: row.flag("holds_place")?,
         revenue: Money { micros: row.int("revenue_micros")?, currency },
         payout: Money { micros: row.int("payout_micros")?, currency },
-        amount,
+        amount: amount(row)?,
         address: row.text("address")?,
         kept: serde_json::from_str(&row.text("kept")?).map_err(|why| Error::bug("conversion.kept", why))?,
         completed: Timestamp::from_ms(row.opt_int("completed_ms")?.unwrap_or(row.int("received_ms")?)),

@@ -140,7 +140,7 @@ static BLANK_NOTES: Statement = Statement::new(
 /// A result may be reported from the visitor's own browser, so the sender's address goes as well.
 static BLANK_REQUESTS: Statement = Statement::new(
     "erase.blank_requests",
-    "update inbound set address = '', target = '', body = '', message = '', steps = '[]' where click_id = ?1",
+    "update inbound set address = '', target = '', body = '', message = '', steps = null where click_id = ?1",
 );
 
 static BLANK_ATTEMPTS: Statement = Statement::new(

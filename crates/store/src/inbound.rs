@@ -1,6 +1,8 @@
 //! One advertiser postback, from arrival to answer, in one transaction: the inbound log, the conversion, its
 //! history and what the partner is to be told. All of it is durable, or none.
 
+mod trail;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use domain::link::Link;
 use domain::offer::Treatment;
 use domain::time::Timestamp;
 
+use crate::conversion::Asked;
 use crate::erase::{self, Names};
 use crate::error::Mistake;
 use crate::{Error, Row, Statement, Tx, click, conversion, delivery, tally, waiting};
@@ -224,23 +227,14 @@ impl Case<'_> {
 
     fn known(&self, tx: &mut Tx<'_>, key: &str, names: &Names) -> Result<Known, Error> {
         let offer = &self.link.offer;
-        let place = (offer.id, self.target.event, self.link.partner.id);
-        let same_key = conversion::by_key(tx, offer.network.id, offer.id, self.target.event, key)?;
-        let same_click = match same_key {
-            Some(_) => None,
-            None => conversion::by_click_and_event(tx, self.click.id, self.target.event)?,
+        let asked = Asked {
+            network: offer.network.id,
+            place: (offer.id, self.target.event, self.link.partner.id),
+            click: self.click.id,
+            key,
+            names: [&names.recorded, &names.other],
         };
-        let mut known = Known {
-            same_key: same_key.map(|found| found.existing()),
-            same_click: same_click.map(|found| found.existing()),
-            holder: conversion::holder_by_names(
-                tx,
-                offer.network.id,
-                place,
-                [&names.recorded, &names.other],
-            )?,
-            ..Known::default()
-        };
+        let mut known = conversion::known(tx, &asked)?;
         if known.same_key.is_none() {
             known.previous = self.previous(tx)?;
             if !self.arrival.test {
@@ -383,7 +377,6 @@ fn conflict(existing: &Existing, what: &str) -> Outcome {
 }
 
 fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome, steps: &[Step]) -> Result<(), Error> {
-    let steps = serde_json::to_string(steps).map_err(|why| Error::bug(LOG.name, why))?;
     let click = received.postback.as_ref().ok().map(|postback| postback.click.uuid());
     tx.execute(
         &LOG,
@@ -400,7 +393,7 @@ fn log(tx: &mut Tx<'_>, received: &Received, outcome: &Outcome, steps: &[Step]) 
             outcome.message.as_str().into(),
             click.into(),
             outcome.conversion.as_ref().map(|named| named.id.uuid()).into(),
-            steps.into(),
+            trail::pack(steps).into(),
         ],
     )?;
     Ok(())
@@ -419,6 +412,7 @@ fn read(row: &Row) -> Result<Logged, Error> {
         message: row.text("message")?,
         click: row.opt_uuid("click_id")?.map(ClickId),
         conversion: row.opt_uuid("conversion_id")?.map(ConversionId),
-        steps: serde_json::from_str(&row.text("steps")?).map_err(|why| Error::bug("inbound.steps", why))?,
+        steps: trail::unpack(&row.opt_blob("steps")?.unwrap_or_default())
+            .map_err(|why| Error::bug("inbound.steps", why))?,
     })
 }

@@ -31,9 +31,14 @@ use crate::{Db, EngineKind, Error, catalog, click, conversion, sketch, tally};
 /// How often the database is looked at.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Transactions of other nodes may appear in another order than their times. Changes this far behind the
-/// newest one are read again.
-const OVERLAP_MS: i64 = 3_000;
+/// Transactions may appear in another order than their times. Changes this far behind the newest one are read again.
+const OVERLAP_MS: i64 = 250;
+
+/// Those of other nodes may be later, up to this much. They are looked for at every so many looks, as far back as the
+/// last time.
+const LATE_MS: i64 = 3_000;
+const LATE_EVERY: u64 = 12;
+const LATE_OVERLAP_MS: i64 = 2 * LATE_MS;
 
 /// Those who wait for the same tally may write it in another order than they came, and there are few tallies.
 const TALLY_OVERLAP_MS: i64 = 60_000;
@@ -169,8 +174,10 @@ impl Follower {
     }
 
     async fn follow_places(&mut self) -> Result<(), Error> {
-        // Behind the newest change seen, so that a slower transaction of another node is not passed over.
-        let mut from = (self.position.0.plus_ms(-OVERLAP_MS), ConversionId(Uuid::nil()));
+        // Behind the newest change seen, so that a slower transaction is not passed over.
+        let late = self.looks.is_multiple_of(LATE_EVERY);
+        let overlap_ms = if late { LATE_OVERLAP_MS } else { OVERLAP_MS };
+        let mut from = (self.position.0.plus_ms(-overlap_ms), ConversionId(Uuid::nil()));
         loop {
             let page = self.db.read(move |tx| conversion::places_since(tx, from, PAGE)).await?;
             for place in &page {
@@ -221,7 +228,7 @@ impl Follower {
             return Ok(());
         }
         // Learning a click twice changes nothing, so what other nodes recorded late is read again.
-        let from = self.learnt.map_or(Timestamp::from_ms(0), |learnt| learnt.at().plus_ms(-OVERLAP_MS));
+        let from = self.learnt.map_or(Timestamp::from_ms(0), |learnt| learnt.at().plus_ms(-LATE_MS));
         let newest = self.db.read(move |tx| click::newest(tx, from, None, CLICKS)).await?;
         for click in newest.iter().rev() {
             self.live.sketches.learn(click);

@@ -9,6 +9,8 @@
 
 mod append;
 mod backup;
+mod before;
+mod cost;
 mod count;
 mod disk;
 mod lost;

@@ -29,7 +29,7 @@ const STEP: u64 = 500;
 const AGENTS: &str = include_str!("../../../../benches/src/user_agents.txt");
 
 /// The link of an offer with a usual destination.
-fn link() -> Link {
+pub(crate) fn link() -> Link {
     let network = NetworkId(Uuid::from_u128(1));
     let terms = Terms {
         revenue: Rate::Flat(2),
@@ -93,7 +93,7 @@ fn link() -> Link {
 }
 
 /// The `number`-th usual visitor: two ids, two sub parameters, one of twelve browsers.
-fn usual(link: &Link, number: u64) -> Click {
+pub(crate) fn usual(link: &Link, number: u64) -> Click {
     let query = format!(
         "pub_click_id=c-{:012x}&pub_member_id=m-{}&pub_sub_1=wall-{}&pub_sub_2=slot-{}",
         number * 2_654_435_761 % (1 << 40),

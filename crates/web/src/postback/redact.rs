@@ -1,5 +1,7 @@
 //! Masks tokens in what is kept of a request, also where the request is too broken to be read.
 
+use std::borrow::Cow;
+
 /// What stands where a token stood.
 const MASK: &str = "***";
 
@@ -20,6 +22,9 @@ pub(super) fn target(target: &str, path_token: Option<&str>, secrets: &[String])
 
 /// A body as text without its tokens.
 pub(super) fn body(body: &[u8], secrets: &[String]) -> String {
+    if body.is_empty() {
+        return String::new();
+    }
     // PostgreSQL keeps no NUL in a text.
     let text = String::from_utf8_lossy(body).replace('\0', "\u{fffd}");
     cut(masked(&text, secrets))
@@ -30,20 +35,20 @@ fn masked(text: &str, secrets: &[String]) -> String {
         secrets.iter().map(String::as_str).filter(|secret| secret.len() >= MIN_SECRET_BYTES).collect();
     // One may begin with another: the longest goes first, or its end would stay.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let known = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK));
+    secrets.dedup();
+    let known = secrets.iter().fold(Cow::Borrowed(text), |text, secret| text.replace(secret, MASK).into());
     mask_named(&known)
 }
 
 /// Masks every value behind a name that ends in `token`, by its look alone, so that it works on any garbage.
 fn mask_named(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
-    while let Some(found) = lower[done..].find("token") {
-        let behind = done + found + "token".len();
+    while let Some(found) = find_token(&text.as_bytes()[done..]) {
+        let behind = done + found + TOKEN.len();
         out.push_str(&text[done..behind]);
         done = behind;
-        if let Some((from, to)) = value(&lower[behind..]) {
+        if let Some((from, to)) = value(&text[behind..]) {
             out.push_str(&text[behind..behind + from]);
             out.push_str(MASK);
             done = behind + to;
@@ -53,10 +58,17 @@ fn mask_named(text: &str) -> String {
     out
 }
 
+const TOKEN: &[u8] = b"token";
+
+fn find_token(bytes: &[u8]) -> Option<usize> {
+    let is_there = |own: &[u8]| own[0] | 0x20 == TOKEN[0] && own.eq_ignore_ascii_case(TOKEN);
+    bytes.windows(TOKEN.len()).position(is_there)
+}
+
 /// Where the value stands in what follows a name: `=value`, `":"value"`, `%3Dvalue`.
 fn value(rest: &str) -> Option<(usize, usize)> {
     let named = rest.trim_start_matches(['"', '\'', '\\', ' ']);
-    let assigned = ["=", ":", "%3d", "%3a"].iter().find_map(|sign| named.strip_prefix(sign))?;
+    let assigned = ["=", ":", "%3d", "%3D", "%3a", "%3A"].iter().find_map(|sign| named.strip_prefix(sign))?;
     let start = assigned.trim_start_matches(['"', '\'', '\\', ' ']);
     let end = start.find(['&', '"', '\'', ',', ';', '}', ' ', '\n', '\r']).unwrap_or(start.len());
     let end = start[..end].find("%26").unwrap_or(end);

@@ -35,6 +35,10 @@ const START_WAIT: Duration = Duration::from_mins(1);
 /// Size to which the WAL file is cut after a checkpoint that emptied it, in bytes.
 const WAL_KEPT: i64 = 64 << 20;
 
+/// Pages that the writer keeps at hand, in KiB: conversions have indexes in the order of members, orders and clicks, and
+/// would fetch the same pages again for every batch.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+
 pub(super) const DIALECT: Dialect = Dialect {
     placeholder: '?',
     fragment: |name| match name {
@@ -70,6 +74,8 @@ pub(super) fn start(
     // What a savepoint may have to undo is a few pages; in a file it would cost writes, and fail with a full /tmp.
     let in_memory = connection.pragma_update(None, "temp_store", "memory");
     in_memory.map_err(|error| classify("open", error))?;
+    let cached = connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB);
+    cached.map_err(|error| classify("open", error))?;
 
     let crew = Crew::new();
     let mut others = Vec::new();

@@ -158,9 +158,11 @@ impl Verbs for Session<'_> {
             if found.len() == MAX_ROWS {
                 return Err(too_many_rows(statement));
             }
-            let values = (0..columns.names.len())
-                .map(|index| value(row.get_ref(index).map_err(fail)?, &columns, index));
-            found.push(Row::new(Arc::clone(&columns), values.collect::<Result<_, _>>()?));
+            let mut values = Vec::with_capacity(columns.names.len());
+            for index in 0..columns.names.len() {
+                values.push(value(row.get_ref(index).map_err(fail)?, &columns, index)?);
+            }
+            found.push(Row::new(Arc::clone(&columns), values));
         }
         Ok(found)
     }

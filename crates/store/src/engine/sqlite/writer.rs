@@ -102,8 +102,11 @@ impl Writer<'_> {
     }
 
     fn fill(&mut self, jobs: &mut [Box<dyn Job>], rows: &[Vec<Value>]) -> Result<Refused, Error> {
-        for job in jobs {
-            self.run_one(&mut **job)?;
+        if !self.run_plain(jobs)? {
+            // Closures may run more than once, so all of it is begun anew, with something to go back to.
+            self.run("rollback")?;
+            self.run("begin immediate")?;
+            jobs.iter_mut().try_for_each(|job| self.run_guarded(&mut **job))?;
         }
         let refused = self.session.insert(self.append, rows)?;
         let is_in = |place| !refused.iter().any(|(other, _)| *other == place);
@@ -112,21 +115,37 @@ impl Writer<'_> {
         Ok(refused)
     }
 
-    /// One closure in its own savepoint. An error is one that undoes the whole transaction.
-    fn run_one(&mut self, job: &mut dyn Job) -> Result<(), Error> {
-        self.run("savepoint closure")?;
-        let end = job.run(&mut self.session);
-        if let End::Fault(error) = &end {
-            let everybody = matches!(error, Error::Full(_) | Error::Unavailable(_) | Error::Overloaded);
-            // SQLite has already undone all of it after some errors.
-            if everybody || self.session.connection().is_autocommit() {
-                return Err(error.clone());
+    /// All closures without savepoints, for which SQLite would copy every page that a closure touches. `false` when one
+    /// has to be undone and had written something already, which hardly ever happens.
+    fn run_plain(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<bool, Error> {
+        for job in jobs {
+            let before = self.session.connection().total_changes();
+            let end = job.run(&mut self.session);
+            self.check(&end)?;
+            if !matches!(end, End::Keep) && self.session.connection().total_changes() != before {
+                return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// One closure in its own savepoint. An error is one that undoes the whole transaction.
+    fn run_guarded(&mut self, job: &mut dyn Job) -> Result<(), Error> {
+        self.run("savepoint closure")?;
+        let end = job.run(&mut self.session);
+        self.check(&end)?;
         if !matches!(end, End::Keep) {
             self.run("rollback to closure")?;
         }
         self.run("release closure")
+    }
+
+    /// An error when a closure ended in a way that undoes the whole transaction.
+    fn check(&self, end: &End) -> Result<(), Error> {
+        let End::Fault(error) = end else { return Ok(()) };
+        let everybody = matches!(error, Error::Full(_) | Error::Unavailable(_) | Error::Overloaded);
+        // SQLite has already undone all of it after some errors.
+        if everybody || self.session.connection().is_autocommit() { Err(error.clone()) } else { Ok(()) }
     }
 
     /// The commit, with its fsync. An I/O error here leaves unknown what the disk holds.
