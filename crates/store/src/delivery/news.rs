@@ -53,11 +53,12 @@ pub fn told(tx: &mut Tx<'_>, id: PostbackId, held: &[Held]) -> Result<Option<Bat
     let secrets = partner::secrets(tx, postback.partner)?;
     let mut deliveries = Vec::with_capacity(held.len());
     for held in held {
-        match claimed(tx, *held)? {
-            Some(claimed) => deliveries.push(claimed),
-            // The others must not wait for it; it is told of again whenever its lease has run out.
-            None => tracing::error!(delivery = %held.id, "a delivery without its conversion"),
-        }
+        let Some(claimed) = claimed(tx, *held)? else {
+            // The others must not wait for it; it is claimed again whenever its lease has run out.
+            tracing::error!(delivery = %held.id, "a delivery without its conversion");
+            continue;
+        };
+        deliveries.push(claimed);
     }
     Ok(Some(Batch { postback, secrets, deliveries }))
 }
