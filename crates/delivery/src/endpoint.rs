@@ -154,7 +154,7 @@ pub(crate) async fn drain(shared: &Shared, id: PostbackId) {
         let room = window.saturating_sub(under_way.len());
         under_way.extend(ready.drain(..room.min(ready.len())).map(|next| deliver(shared, next)));
         if more && ready.len() < wanted && claiming.is_terminated() {
-            let count = if wanted > 1 { pace.claim() } else { 1 };
+            let count = if wanted > 1 { pace.claim(Instant::now().into_std()) } else { 1 };
             claiming.set(claim(shared, id, count).fuse());
         }
         if under_way.is_empty() && claiming.is_terminated() {

@@ -3,9 +3,7 @@
 //! An endpoint that hangs holds what it was given until it is given up. Were that the whole share of an endpoint, a few
 //! hundred of them would hold every place there is; so everybody begins small, and doubles with each round of answers.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Requests under way to an endpoint that has shown nothing yet.
 const FIRST: usize = 4;
@@ -23,13 +21,13 @@ pub(crate) struct Pace {
     most: usize,
     window: usize,
     /// How many were claimed last, and when.
-    claimed: (usize, Instant),
+    claimed: Option<(usize, Instant)>,
 }
 
 impl Pace {
     /// The pace of an endpoint that may have `most` requests under way.
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, window: most.min(FIRST), claimed: (0, Instant::now()) }
+        Self { most, window: most.min(FIRST), claimed: None }
     }
 
     /// Requests that may be under way.
@@ -42,14 +40,14 @@ impl Pace {
         self.window = if healthy { self.most.min(self.window + 1) } else { 1.max(self.window / 2) };
     }
 
-    /// How many to claim now, when next to nothing is left of what was claimed before: as many as go out soon, because
-    /// what is held waits for nobody else.
-    pub(crate) fn claim(&mut self) -> usize {
-        let (last, at) = self.claimed;
-        let now = Instant::now();
-        let count = if now - at < SOON { (2 * last).min(MOST_CLAIMED) } else { 0 };
-        self.claimed = (count.max(self.window), now);
-        self.claimed.0
+    /// How many to claim at `now`, when next to nothing is left of what was claimed before: as many as go out soon,
+    /// because what is held waits for nobody else.
+    pub(crate) fn claim(&mut self, now: Instant) -> usize {
+        let soon = |(_, at): &(usize, Instant)| now.saturating_duration_since(*at) < SOON;
+        let larger = self.claimed.filter(soon).map_or(0, |(last, _)| (2 * last).min(MOST_CLAIMED));
+        let count = larger.max(self.window);
+        self.claimed = Some((count, now));
+        count
     }
 }
 
@@ -57,29 +55,33 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn an_endpoint_begins_small_and_grows_as_it_answers() {
+    /// The pace of an endpoint that has answered for a while, and now.
+    fn warm() -> (Pace, Instant) {
         let mut pace = Pace::new(32);
-        assert_eq!((pace.window(), pace.claim()), (4, 4));
-        (0..4).for_each(|_| pace.learn(true));
-        assert_eq!((pace.window(), pace.claim()), (8, 8));
         (0..100).for_each(|_| pace.learn(true));
-        assert_eq!((pace.window(), pace.claim()), (32, 32));
-        assert_eq!((pace.claim(), pace.claim(), pace.claim(), pace.claim()), (64, 128, 256, 256));
+        (pace, Instant::now())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_not_sent_soon_is_claimed_in_small_batches() {
+    #[test]
+    fn an_endpoint_begins_small_and_grows_as_it_answers() {
         let mut pace = Pace::new(32);
+        assert_eq!(pace.window(), 4);
+        (0..4).for_each(|_| pace.learn(true));
+        assert_eq!(pace.window(), 8);
         (0..100).for_each(|_| pace.learn(true));
-        (0..5).for_each(|_| drop(pace.claim()));
-        tokio::time::advance(SOON).await;
-        assert_eq!(pace.claim(), 32);
+        assert_eq!(pace.window(), 32);
         (0..3).for_each(|_| pace.learn(false));
-        tokio::time::advance(SOON).await;
-        assert_eq!((pace.window(), pace.claim()), (4, 4));
+        assert_eq!(pace.window(), 4);
         (0..9).for_each(|_| pace.learn(false));
         assert_eq!(pace.window(), 1, "never nothing");
+    }
+
+    #[test]
+    fn what_goes_out_soon_is_claimed_in_larger_batches() {
+        let (mut pace, now) = warm();
+        let claims: Vec<usize> = (0..5).map(|_| pace.claim(now)).collect();
+        assert_eq!(claims, [32, 64, 128, 256, 256]);
+        assert_eq!(pace.claim(now + SOON), 32, "and what does not is not held for long");
     }
 
     #[test]
