@@ -267,11 +267,15 @@ impl Step {
         let mut sums = Sums::default();
         for (key, counts) in self.clicks.iter().filter(|(key, _)| summed.contains(&(key.network, key.start)))
         {
-            owner(key.link).into_iter().for_each(|owner| sums.click(owner, key, counts));
+            if let Some(owner) = owner(key.link) {
+                sums.click(owner, key, counts);
+            }
         }
         let changes = self.conversions.iter();
         for (key, worth) in changes.filter(|(key, _)| summed.contains(&(key.network, key.start))) {
-            owner(key.link).into_iter().for_each(|owner| sums.conversion(owner, key, *worth));
+            if let Some(owner) = owner(key.link) {
+                sums.conversion(owner, key, *worth);
+            }
         }
         Ok(sums)
     }
