@@ -1,5 +1,5 @@
-//! How a range of time is covered by spans that are summed up: by the longest that fit, and by counts at the edges where
-//! none fits.
+//! How a range of time is covered by spans that are summed up: by the longest that fit, and by counts at the edges
+//! where none fits.
 
 use domain::report::Bucket;
 use domain::time::Timestamp;

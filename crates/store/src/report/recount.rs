@@ -1,7 +1,7 @@
 //! Counting a quarter of an hour anew: its counts and the sums of its day are dropped, its clicks listed and its
 //! conversions' history marked as if they had just come. While clicks are being listed nothing is counted, so that a
-//! click is either in a list or in the counts, never in both; what comes meanwhile waits in its own list. A process that
-//! dies in between leaves the place where the next one goes on.
+//! click is either in a list or in the counts, never in both; what comes meanwhile waits in its own list. A process
+//! that dies in between leaves the place where the next one goes on.
 
 use std::collections::HashSet;
 

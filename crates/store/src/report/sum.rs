@@ -1,10 +1,11 @@
-//! Sums of counts: the same figures over longer times and by fewer dimensions, so that a report reads some thousand rows
-//! where the counts have millions.
+//! Sums of counts: the same figures over longer times and by fewer dimensions, so that a report reads some thousand
+//! rows where the counts have millions.
 //!
 //! A quarter of an hour is summed up once, when it is over: while clicks come, only its counts move, and a click costs
-//! no more than before. Of every quarter `count_quarter` says whether it is in the sums. What comes later to one that is
-//! (a late click, another status of a conversion) is added to the counts and to the sums in one transaction. So at any
-//! moment a figure is its sums, and the counts of the quarters that wait; no figure depends on when they are summed up.
+//! no more than before. Of every quarter `count_quarter` says whether it is in the sums. What comes later to one that
+//! is (a late click, another status of a conversion) is added to the counts and to the sums in one transaction. So at
+//! any moment a figure is its sums, and the counts of the quarters that wait; no figure depends on when they are
+//! summed up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -352,7 +353,8 @@ pub(super) fn drop_day(tx: &mut Tx<'_>, network: NetworkId, start: Timestamp) ->
 }
 
 /// Sums up the next quarters that are over, a few at a time, in one transaction. `false` when none waits. Several
-/// processes may do so at once: a quarter that changed meanwhile, or that another one summed up, is left to the next step.
+/// processes may do so at once: a quarter that changed meanwhile, or that another one summed up, is left to the next
+/// step.
 pub async fn sum(db: &Db, now: Timestamp) -> Result<bool, Error> {
     let step = Arc::new(db.read(move |tx| Step::read(tx, now)).await?);
     if step.quarters.is_empty() {

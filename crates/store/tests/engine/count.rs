@@ -59,8 +59,8 @@ fn declare(world: &World) {
         world.behind(&format!(
             "insert into offer (offer_id, network_id, advertiser_id, slug, name, headline, description, status, kind,
                  conversion_kind, currency, destination, attribution_window_ms)
-             values ({offer}, {network}, {network}, 'o{number}', 'o', '', '', 'Active', 'SingleEvent', 'FlatRate', 'EUR',
-                 'https://shop.example', 1);
+             values ({offer}, {network}, {network}, 'o{number}', 'o', '', '', 'Active', 'SingleEvent', 'FlatRate',
+                 'EUR', 'https://shop.example', 1);
              insert into link (link_id, network_id, offer_id, partner_id, approval)
                  values ({link}, {network}, {offer}, {partner}, 'Approved')"
         ));
@@ -178,7 +178,8 @@ async fn what_was_counted_before_there_were_sums_is_summed_up() {
         for (link, start_ms, hits) in [(1, 0, 3), (2, 0, 4), (1, QUARTER_MS, 5)] {
             let (network, link, start_ms) = (id(100), id(link), START.ms() + start_ms);
             world.behind(&format!(
-                "insert into click_count values ({network}, {start_ms}, {link}, 0, 'DE', '', '', {hits}, {hits}, 0, 0, 0, 0)"
+                "insert into click_count
+                     values ({network}, {start_ms}, {link}, 0, 'DE', '', '', {hits}, {hits}, 0, 0, 0, 0)"
             ));
         }
         let db = open(world);
