@@ -155,10 +155,10 @@ async fn deliver(
     let attempted = message::attempted(&outcome);
     let attempt = message::attempt(&message, &outcome, started);
     let now = shared.ambient.now();
-    let moved = shared.breakers.learn(postback.id, attempted, now);
+    show(&shared, postback.id, shared.breakers.learn(postback.id, attempted, now)).await;
     let fate = next(attempted, claimed.attempt, now, (shared.ambient.random)());
     metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(fate)).increment(1);
-    record(&shared, postback, claimed, Ended { attempt, next: fate, moved, at: now }).await
+    record(&shared, postback, claimed, attempt, fate, now).await
 }
 
 const fn result_label(next: Next) -> &'static str {
@@ -170,19 +170,26 @@ const fn result_label(next: Next) -> &'static str {
     }
 }
 
-/// How an attempt ended.
-struct Ended {
-    attempt: Attempt,
-    next: Next,
-    moved: Moved,
-    at: Timestamp,
+/// Tells whoever looks at the postback what its breaker does; that it is not told stops nothing.
+async fn show(shared: &Shared, id: PostbackId, moved: Moved) {
+    let until = match moved {
+        Moved::Not => return,
+        Moved::Opened(until) => Some(until),
+        Moved::Closed => None,
+    };
+    let shown: Result<(), Error> = shared.db.write(move |tx| store::postback::pause(tx, id, until)).await;
+    if let Err(error) = shown {
+        tracing::warn!(postback = %id, %error, "cannot note whether an endpoint is paused");
+    }
 }
 
 async fn record(
     shared: &Shared,
     postback: Arc<Postback>,
     claimed: Claimed,
-    Ended { attempt, next, moved, at: now }: Ended,
+    attempt: Attempt,
+    next: Next,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let fate = match next {
         Next::Delivered => Fate::Ended(DeliveryState::Delivered),
@@ -194,11 +201,6 @@ async fn record(
         .db
         .write(move |tx| {
             let held = store::delivery::finish(tx, postback.network, &claimed, &attempt, fate, now)?;
-            match moved {
-                Moved::Not => {}
-                Moved::Opened(until) => store::postback::pause(tx, postback.id, Some(until))?,
-                Moved::Closed => store::postback::pause(tx, postback.id, None)?,
-            }
             if next == Next::Disable {
                 store::postback::disable(tx, postback.id, "the endpoint answered 410 Gone")?;
             }
