@@ -39,6 +39,9 @@ payout = "2.00"
 offer = "third"
 partner = "app"
 [[user]]
+email = "staff@acme.example"
+role = "manager"
+[[user]]
 email = "keys@app.example"
 role = "partner"
 partner = "app"
@@ -104,6 +107,15 @@ fn a_newcomer_comes_to_a_proven_link_in_a_real_browser() {
             phone.open(&page);
         }
         phone.ends();
+        let staff = story(360, true, false);
+        staff.accepts(&world, "staff@acme.example");
+        staff.tab.shows("pitlane link health");
+        // That the page is refused is said there as well.
+        assert_eq!(staff.tab.console().len(), 1);
+        staff.looks_right();
+        staff.tab.click("//button[.='Log out']");
+        staff.tab.is_at("/login?said=bye");
+        staff.ends();
         wide.join().expect("the wide story");
         keys.join().expect("the story without a mouse");
     });

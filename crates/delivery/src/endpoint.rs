@@ -64,7 +64,7 @@ pub(crate) struct Breakers(Mutex<HashMap<PostbackId, Breaker>>);
 
 /// What an attempt did to its endpoint's breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moved {
+enum Moved {
     /// Nothing.
     Not,
     /// Nothing is sent until then.
@@ -232,10 +232,10 @@ async fn deliver(shared: &Shared, Ready { to, claimed }: Ready) -> End {
     let attempted = message::attempted(&outcome);
     let attempt = message::attempt(message, &outcome, started);
     let now = shared.ambient.now();
-    let moved = shared.breakers.learn(to.postback.id, attempted, now);
+    show(shared, to.postback.id, shared.breakers.learn(to.postback.id, attempted, now)).await;
     let next = next(attempted, claimed.held.attempt, now, (shared.ambient.random)());
     metrics::counter!("pitlane_delivery_attempts_total", "result" => result_label(next)).increment(1);
-    shared.ledger.enter(Entry::Made(Box::new(Made { to, claimed, attempt, next, moved, now }))).await;
+    shared.ledger.enter(Entry::Made(Box::new(Made { to, claimed, attempt, next, now }))).await;
     match next {
         Next::Disable => End::Gone,
         _ if attempted.is_healthy() => End::Taken,
@@ -249,5 +249,18 @@ const fn result_label(next: Next) -> &'static str {
         Next::Retry(_) => "retry",
         Next::Dead => "dead",
         Next::Disable => "disabled",
+    }
+}
+
+/// Tells whoever looks at the postback what its breaker does; that it is not told stops nothing.
+async fn show(shared: &Shared, id: PostbackId, moved: Moved) {
+    let until = match moved {
+        Moved::Not => return,
+        Moved::Opened(until) => Some(until),
+        Moved::Closed => None,
+    };
+    let shown: Result<(), Error> = shared.db.write(move |tx| store::postback::pause(tx, id, until)).await;
+    if let Err(error) = shown {
+        tracing::warn!(postback = %id, %error, "cannot note whether an endpoint is paused");
     }
 }

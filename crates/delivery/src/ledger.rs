@@ -9,7 +9,7 @@ use store::{Db, Error, Tx};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::endpoint::{Moved, Recipient};
+use crate::endpoint::Recipient;
 
 /// Entries in one write at most.
 const AT_ONCE: usize = 256;
@@ -33,7 +33,6 @@ pub(crate) struct Made {
     pub(crate) claimed: Claimed,
     pub(crate) attempt: Attempt,
     pub(crate) next: Next,
-    pub(crate) moved: Moved,
     /// When it ended.
     pub(crate) now: Timestamp,
 }
@@ -106,7 +105,7 @@ impl Entry {
 
 impl Made {
     fn write(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let Self { to, claimed, attempt, next, moved, now } = self;
+        let Self { to, claimed, attempt, next, now } = self;
         let postback = &to.postback;
         let fate = match next {
             Next::Delivered => Fate::Ended(DeliveryState::Delivered),
@@ -115,11 +114,6 @@ impl Made {
         };
         if !store::delivery::finish(tx, postback.network, claimed, attempt, fate, *now)? {
             tracing::warn!(postback = %postback.id, "an attempt outlasted its lease");
-        }
-        match moved {
-            Moved::Not => {}
-            Moved::Opened(until) => store::postback::pause(tx, postback.id, Some(*until))?,
-            Moved::Closed => store::postback::pause(tx, postback.id, None)?,
         }
         if *next == Next::Disable {
             store::postback::disable(tx, postback.id, "the endpoint answered 410 Gone")?;

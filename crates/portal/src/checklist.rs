@@ -1,5 +1,6 @@
-//! The Checklist tab of an offer's page: what a link needs before money comes, ticked by the system from what it has
-//! seen, and never on somebody's word alone, but for the copying, which happens in a browser. Test clicks count as well: they are how the list is worked through.
+//! The Checklist tab of an offer's page: what a link needs before money comes, ticked by the system from what it
+//! has seen, never by hand: that the link was copied is told by the button that does it. Test clicks count too: they
+//! are how the list is worked through.
 
 use std::collections::HashSet;
 use std::sync::Arc;

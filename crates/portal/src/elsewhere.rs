@@ -30,8 +30,8 @@ const STAFF_STEPS: &[(&str, &str)] = &[
     ("pitlane conversion set", "approves or rejects a conversion"),
     ("pitlane user list", "shows who may log in, and who waits for a link"),
     (
-        "[[user]] with role = \"partner\" in the apply file",
-        "lets you in at a partner with another address, to see what it sees",
+        "[[user]] in the apply file",
+        "with role = \"partner\" lets another address of yours see what a partner sees",
     ),
 ];
 

@@ -22,7 +22,8 @@ static INSERT: Statement = Statement::new(
 static LIVE: Statement = Statement::new(
     "session.live",
     "select s.session_id, s.stage, s.created_ms, s.seen_ms, s.expires_ms, s.address, s.agent,
-         u.user_id, u.network_id, u.email, u.role, u.partner_id, u.team_role, u.advertiser_id, u.zone, u.number_format, u.date_format
+         u.user_id, u.network_id, u.email, u.role, u.partner_id, u.team_role, u.advertiser_id, u.zone,
+         u.number_format, u.date_format
      from session s join app_user u on u.user_id = s.user_id
      where s.token_hash = ?1 and s.expires_ms > ?2 and s.seen_ms > ?3",
 );

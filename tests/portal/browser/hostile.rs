@@ -1,5 +1,5 @@
-//! A hostile text in every field that takes free text, and every page then opened on a phone: nothing of it runs, nothing
-//! of it breaks a page. The same sweep renders every template.
+//! A hostile text in every field that takes free text, and every page then opened on a phone: nothing of it runs, and
+//! none of it breaks a page. The same sweep renders every template.
 
 use serde_json::json;
 use testkit::http::{self, Answer};

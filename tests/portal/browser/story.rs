@@ -115,14 +115,19 @@ impl<'t> Story<'t> {
         self.tab.is_at("/home");
     }
 
+    /// Somebody who was invited.
+    pub(super) fn accepts(&self, world: &World<'_>, email: &str) {
+        self.open(&format!("/invitation/{}", world.applied.setup_token(email)));
+        self.tab.type_into("password", PASSWORD);
+        self.tab.click("//button[@type='submit']");
+        self.tab.is_at("/home");
+    }
+
     /// The whole way of a newcomer with the mouse: log-in, offer, link, test click, test conversion, postback,
     /// checklist, report.
     pub(super) fn newcomer(&self, world: &World<'_>, email: &str, offer: &str) {
         let tab = &self.tab;
-        self.open(&format!("/invitation/{}", world.applied.setup_token(email)));
-        tab.type_into("password", PASSWORD);
-        tab.click("//button[@type='submit']");
-        tab.is_at("/home");
+        self.accepts(world, email);
         self.looks_right();
         tab.click("//nav[@aria-label='Sections']//a[@href='/offers']");
         tab.is_at("/offers");

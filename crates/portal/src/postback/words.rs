@@ -56,8 +56,8 @@ pub(crate) fn standing(viewer: &Viewer, kept: &Kept, ended: &Ended) -> (&'static
     }
     if let Some(until) = kept.paused_until.filter(|until| *until > viewer.now) {
         let why = format!(
-            "your server failed {BREAKER_FAILURES} times in a row or more. Nothing is sent until {}; then one delivery \
-             goes ahead to see, and if it arrives the others follow",
+            "your server failed at least {BREAKER_FAILURES} times in a row. Nothing is sent until {}; then one \
+             delivery goes ahead to see, and if it arrives the others follow",
             viewer.format.time(until)
         );
         return ("attention", "Paused", why);
