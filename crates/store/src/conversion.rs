@@ -45,9 +45,9 @@ static KNOWN: Statement = Statement::new(
          version
      from conversion where network_id = ?1 and offer_id = ?2 and event_id = ?3 and idempotency_key = ?4
      union all
-     select 'click', f.conversion_id, f.click_id, f.status, f.reason, f.winner_id, f.amount_micros, f.amount_currency,
-         f.version
-     from (select * from conversion
+     select 'click', f.*
+     from (select conversion_id, click_id, status, reason, winner_id, amount_micros, amount_currency, version
+           from conversion
            where click_id = ?5 and event_id = ?3 and coalesce(reason, '') <> 'ip_not_allowed'
            order by conversion_id limit 1) f
      union all
