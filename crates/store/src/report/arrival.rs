@@ -97,7 +97,11 @@ pub(super) struct Place {
 }
 
 /// Groups the clicks of a line by their places, and notes their keys down. Tests are found, and counted nowhere.
-pub(super) fn read(notes: &[u8], ids: &[ClickId], keys_of: &mut Noted) -> Result<Vec<(Place, Clicks)>, Error> {
+pub(super) fn read(
+    notes: &[u8],
+    ids: &[ClickId],
+    keys_of: &mut Noted,
+) -> Result<Vec<(Place, Clicks)>, Error> {
     let mut groups: HashMap<(Timestamp, &[u8]), i64> = HashMap::new();
     let mut from = Bytes(notes);
     for id in ids {

@@ -10,8 +10,8 @@ use domain::report::QUARTER_MS;
 use domain::time::Timestamp;
 use uuid::Uuid;
 
-use super::audit::{clicks_from, networks};
 use super::arrival::ARRIVED;
+use super::audit::{clicks_from, networks};
 use super::count::lock;
 use super::{first_id, ids, sum};
 use crate::{Db, Error, Statement, Tx, Value};
