@@ -105,7 +105,8 @@ pub fn clicks(tx: &mut Tx<'_>, link: LinkId, now: Timestamp, limit: usize) -> Re
     Ok(clicks)
 }
 
-/// The newest conversions of a link, tests too, newest first, at most `limit`: of the newest few thousand of its partner.
+/// The newest conversions of a link, tests too, newest first, at most `limit`: of the newest few thousand of its
+/// partner.
 pub fn conversions(tx: &mut Tx<'_>, link: LinkId, limit: i64) -> Result<Vec<Conversion>, Error> {
     let params = [link.uuid().into(), MOST_OF_PARTNER.into(), limit.into()];
     tx.query(&CONVERSIONS, &params)?.iter().map(conversion::read).collect()

@@ -24,7 +24,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V12__delivery_log", sql: include_str!("../migrations/V12__delivery_log.sql") },
     MigrationText { name: "V13__click_key", sql: include_str!("../migrations/V13__click_key.sql") },
     MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
-    MigrationText { name: "V17__conversion_cost", sql: include_str!("../migrations/V17__conversion_cost.sql") },
+    MigrationText { name: "V17__cost", sql: include_str!("../migrations/V17__cost.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
