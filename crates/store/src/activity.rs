@@ -44,17 +44,12 @@ static CLICKS: Statement = Statement::new(
     ),
 );
 
-/// Among the newest of its partner: an index of each link's own would cost every conversion a page.
 static CONVERSIONS: Statement = Statement::new(
     "activity.conversions",
-    "select * from (
-         select * from conversion
-         where network_id = (select network_id from link where link_id = ?1)
-             and partner_id = (select partner_id from link where link_id = ?1)
-         order by received_ms desc, conversion_id desc limit ?2) w
-     where link_id = ?1 order by received_ms desc, conversion_id desc limit ?3",
+    "select * from conversion where link_id = ?1 order by conversion_id desc limit ?2",
 );
 
+/// Also those that are switched off.
 static POSTBACKS: Statement = Statement::new(
     "activity.postbacks",
     "select postback_id, network_id, partner_id, slug, offer_id, event_id, method, url, on_success, on_pending,
@@ -65,9 +60,6 @@ static POSTBACKS: Statement = Statement::new(
 
 /// Quarters of an hour that are looked through for clicks.
 const MOST_QUARTERS: i64 = 40;
-
-/// The newest conversions of a partner among which those of a link are looked for.
-const MOST_OF_PARTNER: i64 = 5_000;
 
 /// The newest test clicks of a link, newest first, at most `limit`.
 pub fn test_clicks(tx: &mut Tx<'_>, link: LinkId, limit: i64) -> Result<Vec<Click>, Error> {
@@ -105,10 +97,9 @@ pub fn clicks(tx: &mut Tx<'_>, link: LinkId, now: Timestamp, limit: usize) -> Re
     Ok(clicks)
 }
 
-/// The newest conversions of a link, tests too, newest first, at most `limit`: of the newest few thousand of its partner.
+/// The newest conversions of a link, tests too, newest first, at most `limit`.
 pub fn conversions(tx: &mut Tx<'_>, link: LinkId, limit: i64) -> Result<Vec<Conversion>, Error> {
-    let params = [link.uuid().into(), MOST_OF_PARTNER.into(), limit.into()];
-    tx.query(&CONVERSIONS, &params)?.iter().map(conversion::read).collect()
+    tx.query(&CONVERSIONS, &[link.uuid().into(), limit.into()])?.iter().map(conversion::read).collect()
 }
 
 /// A partner's postbacks that may be told of an offer's conversions, at most `limit`.

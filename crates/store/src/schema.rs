@@ -26,10 +26,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V14__click_text", sql: include_str!("../migrations/V14__click_text.sql") },
     MigrationText { name: "V15__count_sum", sql: include_str!("../migrations/V15__count_sum.sql") },
     MigrationText { name: "V16__portal", sql: include_str!("../migrations/V16__portal.sql") },
-    MigrationText {
-        name: "V17__conversion_cost",
-        sql: include_str!("../migrations/V17__conversion_cost.sql"),
-    },
+    MigrationText { name: "V17__cost", sql: include_str!("../migrations/V17__cost.sql") },
     MigrationText { name: "V18__arrival_note", sql: include_str!("../migrations/V18__arrival_note.sql") },
 ];
 

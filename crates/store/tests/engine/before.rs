@@ -17,20 +17,20 @@ const ONE: Uuid = Uuid::from_u128(0x0198_f1c2_7a3b_7c4d_8e5f_a1b2_c3d4_e5f6);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conversions_requests_and_counts_survive_their_new_tables() {
-    let before = MIGRATIONS.iter().position(|text| text.name == "V17__conversion_cost").unwrap();
+    let before = MIGRATIONS.iter().position(|text| text.name == "V17__cost").unwrap();
     on_each_engine(async |world| {
         open(world, &MIGRATIONS[..before]).close().await;
         let hex = ONE.simple();
         let id = if world.is_sqlite() { format!("x'{hex}'") } else { format!("'\\x{hex}'::bytea") };
         world.behind(&format!(
             "insert into conversion values ({id}, {id}, {id}, {id}, {id}, {id}, {id}, 'c', 'm', 'id:1', '1', 'e',
-                 'Rejected', 'capped', null, 0, 5, 4, 'USD', 3, 'EUR', '192.0.2.1', '{{\"cnv_sub_1\":\"é\"}}', 10, 20, 1,
-                 30, 'approval', 7, 0);
+                 'Rejected', 'capped', null, 0, 5, 4, 'USD', 3, 'EUR', '192.0.2.1', '{{\"cnv_sub_1\":\"é\"}}', 10,
+                 20, 1, 30, 'approval', 7, 0);
              insert into conversion_change values ({id}, 0, {id}, 'Success', null, 'advertiser', 10, 1, 'first');
              insert into conversion_change values ({id}, 1, {id}, 'Rejected', 'capped', 'staff', 20, 0, 'then');
              insert into conversion_count values ({id}, 0, {id}, {id}, 'Success', '', 'USD', 1, 5, 4);
-             insert into inbound values ({id}, {id}, {id}, 10, '192.0.2.1', 'GET', '/postback', '', 'recorded', '', {id},
-                 {id}, '[{{\"rule\":\"approval\",\"passed\":true,\"detail\":\"it''s\"}}]')"
+             insert into inbound values ({id}, {id}, {id}, 10, '192.0.2.1', 'GET', '/postback', '', 'recorded', '',
+                 {id}, {id}, '[{{\"rule\":\"approval\",\"passed\":true,\"detail\":\"it''s\"}}]')"
         ));
         let db = open(world, MIGRATIONS);
         let (made, history) = db

@@ -1,5 +1,6 @@
-//! What a conversion costs the writer in instructions, as callgrind counts them: from the postback as it was read to the
-//! last statement before the commit. Time says little on a shared machine; this count hardly moves unless the code does.
+//! What a conversion costs the writer in instructions, as callgrind counts them: from the postback as it was read to
+//! the last statement before the commit. Time says little on a shared machine; this count hardly moves unless the code
+//! does.
 //!
 //! The figures are those of the tests' own build. When a conversion is made cheaper, lower them; when one must become
 //! dearer, raise them in the commit that says why.
@@ -25,7 +26,7 @@ use crate::size::{link, usual};
 use crate::world::World;
 
 /// The instructions of a new conversion, and of a copy of its postback.
-const GUARDED: [(&str, u64); 2] = [("new", 0), ("duplicate", 0)];
+const GUARDED: [(&str, u64); 2] = [("new", 283_032), ("duplicate", 164_105)];
 
 /// How much each may rise before it is told, in percent.
 const RISE: u64 = 5;

@@ -35,8 +35,8 @@ const START_WAIT: Duration = Duration::from_mins(1);
 /// Size to which the WAL file is cut after a checkpoint that emptied it, in bytes.
 const WAL_KEPT: i64 = 64 << 20;
 
-/// Pages that the writer keeps at hand, in KiB: conversions have indexes in the order of members, orders and clicks, and
-/// would fetch the same pages again for every batch.
+/// Pages that the writer keeps at hand, in KiB: conversions have indexes in the order of members, orders and clicks,
+/// and would fetch the same pages again for every batch.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 
 pub(super) const DIALECT: Dialect = Dialect {

@@ -60,6 +60,7 @@ create index conversion_by_partner on conversion (network_id, partner_id, receiv
 create index conversion_by_offer on conversion (network_id, offer_id, event_id, received_ms);
 create index conversion_by_time on conversion (network_id, received_ms);
 create index conversion_test on conversion (link_id, conversion_id) where test = 1;
+create index conversion_by_link on conversion (link_id, conversion_id);
 create index conversion_waiting on conversion (wait_until_ms) where wait_until_ms is not null;
 
 alter table conversion_change rename to conversion_change_before;
