@@ -160,7 +160,8 @@ mod tests {
         ];
         let all = pieces(&utc, ALL);
         assert_eq!(told(&all), ["Some(Day) 11-01T00:00 11-03T00:00"]);
-        assert_eq!(run_ms(&all[0], &utc[..1]), 2 * 24 * 4 * QUARTER_MS, "no border inside");
+        let whole = [part("2026-11-01T00:00:00Z", "2026-11-03T00:00:00Z")];
+        assert_eq!(run_ms(&all[0], &whole), 2 * 24 * 4 * QUARTER_MS, "no border inside");
     }
 
     #[test]
