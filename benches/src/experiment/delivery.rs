@@ -1,5 +1,5 @@
-//! Deliveries: a queue of messages to partners who answer at once, and the same when one in ten of them hangs; then what
-//! a partner waits for a message while conversions come in.
+//! Deliveries: a queue of messages to partners who answer at once, and the same when one in ten of them hangs; then
+//! what a partner waits for a message while conversions come in.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -23,9 +23,9 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// The least pause before each look.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The pause is so many times as long as the last look took: many endpoints wait, and looking at them all again and again
-/// would take the time that sending needs.
-const PAUSE_PER_LOOK: u32 = 4;
+/// The most of it. In between it is twice as long as the last look took: many endpoints wait, and looking at them all
+/// again and again would take the time that sending needs.
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// Endpoints looked at in one round.
 const ENDPOINTS_PER_ROUND: i64 = 1_000;
@@ -117,7 +117,7 @@ impl Look {
                     tokio::time::sleep(PERIOD).await;
                 }
             }
-            pause = (began.elapsed() * PAUSE_PER_LOOK).clamp(PAUSE, PERIOD);
+            pause = (2 * began.elapsed()).clamp(PAUSE, LONGEST_PAUSE);
         }
         while self.tasks.join_next().await.is_some() {}
     }
