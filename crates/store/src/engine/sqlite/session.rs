@@ -79,7 +79,7 @@ impl<'c> Session<'c> {
         Ok(prepared)
     }
 
-    /// Adds rows to `append`'s table, in the order of their keys. One that the table refuses leaves the others in place.
+    /// Adds rows to the table of `append`, in the order of their keys. One that is refused leaves the others in place.
     pub(super) fn insert(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<Refused, Error> {
         let mut places: Vec<usize> = (0..rows.len()).collect();
         places.sort_by_key(|place| rows[*place].first().and_then(Value::bytes));
