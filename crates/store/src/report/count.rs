@@ -96,12 +96,9 @@ static WAITING: Statement = Statement::new(
          (select s.position from report_state s where s.only_row = 1) as position",
 );
 
-/// Clicks that one step counts, if the first line has not more.
+/// Clicks that one step counts, if the first line has not more: clicks that come wait for its write. Larger steps count no
+/// more in the same time, because the rest behind a step is as many times its length.
 const CLICKS_A_STEP: i64 = 250;
-/// The same when the first one waits for longer than [`LATE_MS`]: clicks that come wait longer for a larger step, which
-/// counts more of them in the same time.
-const CLICKS_A_LATE_STEP: i64 = 5_000;
-const LATE_MS: i64 = 10_000;
 /// Lines of arrival that one step takes away.
 const LINES_A_STEP: i64 = 500;
 /// Lines of history that one step counts.
@@ -125,7 +122,7 @@ pub async fn count(db: &Db, now: Timestamp) -> Result<Counted, Error> {
         let as_of = db.read(move |tx| as_of(tx, now)).await?;
         return Ok(Counted { rows: 0, behind: true, as_of });
     }
-    let step = Arc::new(db.read(move |tx| Step::read(tx, now)).await?);
+    let step = Arc::new(db.read(Step::read).await?);
     if step.is_empty() {
         return Ok(Counted { rows: 0, behind: false, as_of: now });
     }
@@ -175,16 +172,13 @@ impl Step {
         self.lines.is_empty() && self.changes.is_empty()
     }
 
-    fn read(tx: &mut Tx<'_>, now: Timestamp) -> Result<Self, Error> {
+    fn read(tx: &mut Tx<'_>) -> Result<Self, Error> {
         let mut step = Self::default();
         let (mut clicks, mut places) = (Vec::new(), Vec::new());
         let (lines, mut taken) = (arrival::waiting(tx, LINES_A_STEP)?, 0);
-        let first = lines.first().map(|line| line.uuid("first_id")).transpose()?;
-        let is_late = first.is_some_and(|first| now.ms() - ClickId(first).at().ms() > LATE_MS);
-        let most = if is_late { CLICKS_A_LATE_STEP } else { CLICKS_A_STEP };
         for line in &lines {
             let count = line.int("clicks")?;
-            if taken > 0 && taken + count > most {
+            if taken > 0 && taken + count > CLICKS_A_STEP {
                 step.full = true;
                 break;
             }
