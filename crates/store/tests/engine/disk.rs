@@ -83,7 +83,7 @@ async fn append_and_print(dir: PathBuf, count: i64) {
 /// the numbers that it printed after `acknowledged` and `full`.
 fn run_child(world: &World, test: &str, injection: &str) -> (bool, [Vec<i64>; 2]) {
     let output = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,pwrite64", "-e", injection])
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync,pwrite64", "-e", injection])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env("PITLANE_TEST_CHILD", world.file().parent().unwrap())
@@ -110,7 +110,7 @@ async fn a_failed_fsync_stops_the_process_and_loses_nothing_acknowledged() {
     let world = World::sqlite();
     // Counted per thread: the writer's, which made the file with its first few.
     let test = "disk::a_failed_fsync_stops_the_process_and_loses_nothing_acknowledged";
-    let (ended_well, [acknowledged, _]) = run_child(&world, test, "inject=fsync:error=EIO:when=30+");
+    let (ended_well, [acknowledged, _]) = run_child(&world, test, "inject=fsync,fdatasync:error=EIO:when=30+");
     assert!(!ended_well);
     assert!((10..100).contains(&acknowledged.len()), "{acknowledged:?}");
     let stored = stored(&world).await;
