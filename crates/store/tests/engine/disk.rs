@@ -110,7 +110,8 @@ async fn a_failed_fsync_stops_the_process_and_loses_nothing_acknowledged() {
     let world = World::sqlite();
     // Counted per thread: the writer's, which made the file with its first few.
     let test = "disk::a_failed_fsync_stops_the_process_and_loses_nothing_acknowledged";
-    let (ended_well, [acknowledged, _]) = run_child(&world, test, "inject=fsync,fdatasync:error=EIO:when=30+");
+    let (ended_well, [acknowledged, _]) =
+        run_child(&world, test, "inject=fsync,fdatasync:error=EIO:when=30+");
     assert!(!ended_well);
     assert!((10..100).contains(&acknowledged.len()), "{acknowledged:?}");
     let stored = stored(&world).await;
