@@ -96,8 +96,8 @@ static WAITING: Statement = Statement::new(
          (select s.position from report_state s where s.only_row = 1) as position",
 );
 
-/// Clicks that one step counts, if the first line has not more: clicks that come wait for its write. Larger steps count no
-/// more in the same time, because the rest behind a step is as many times its length.
+/// Clicks that one step counts, if the first line has not more: clicks that come wait for its write. Larger steps count
+/// no more in the same time, because the rest behind a step is as many times its length.
 const CLICKS_A_STEP: i64 = 250;
 /// Lines of arrival that one step takes away.
 const LINES_A_STEP: i64 = 500;
