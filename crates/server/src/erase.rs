@@ -92,8 +92,8 @@ async fn erase_all(db: &Db, catalog: &Arc<Catalog>, member: &Member, slug: &str)
     loop {
         let (catalog, own, name) = (Arc::clone(catalog), member.clone(), pseudonym.clone());
         let step = match db.write(move |tx| erase::step(tx, &catalog, ambient, &own, &name)).await {
-            // The member's place was taken at the same moment, which the next try sees.
-            Err(Error::Conflict { .. }) if conflicts < CONFLICTS => {
+            // The member's place was taken at the same moment, or its ids were sorted, which the next try sees.
+            Err(Error::Conflict { .. } | Error::Stale) if conflicts < CONFLICTS => {
                 conflicts += 1;
                 continue;
             }

@@ -116,10 +116,10 @@ pub(crate) struct Ctx {
 }
 
 /// The shortest rest between two steps.
-const REST: Duration = Duration::from_millis(10);
+const REST: Duration = Duration::from_millis(5);
 
 /// How many times as long as a step took is rested after it: clicks have the writer for most of the time.
-const REST_FACTOR: u32 = 4;
+const REST_FACTOR: u32 = 2;
 
 impl Ctx {
     /// Rests after a step that began at `began`, so that clicks go first. `false`: end here.

@@ -50,7 +50,7 @@ pub use self::audit::{
     Difference, Extent, audit_deliveries, audit_quarter, audit_tallies, extent, next_busy,
 };
 pub use self::audit_sum::audit_sums;
-pub use self::count::{Counted, as_of, count};
+pub use self::count::{Counted, Owners, as_of, count};
 pub use self::recount::{recount_quarter, recount_step};
 pub use self::sum::sum;
 

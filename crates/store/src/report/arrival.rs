@@ -28,7 +28,7 @@ pub(crate) static ARRIVED: Statement = Statement::new(
 
 static ARRIVALS: Statement = Statement::new(
     "arrival.waiting",
-    "select first_id, clicks, click_ids, notes from click_arrival order by first_id limit ?1",
+    "select first_id, clicks, click_ids, notes from click_arrival where first_id > ?1 order by first_id limit ?2",
 );
 
 static TAKE: Statement =
@@ -39,9 +39,9 @@ static FORGET: Statement = Statement::new(
     "update click_arrival set notes = null where first_id <= ?1 and last_id >= ?1 and notes is not null",
 );
 
-/// The next lines that wait.
-pub(super) fn waiting(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Row>, Error> {
-    tx.query(&ARRIVALS, &[limit.into()])
+/// The next lines that wait, after one of them.
+pub(super) fn waiting(tx: &mut Tx<'_>, after: Uuid, limit: i64) -> Result<Vec<Row>, Error> {
+    tx.query(&ARRIVALS, &[after.into(), limit.into()])
 }
 
 /// Takes a line away. [`Error::Stale`] when somebody else has.
@@ -86,7 +86,7 @@ pub(crate) fn note(click: &Click) -> Value {
 }
 
 /// Where a click counts, as its note says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) start: Timestamp,
     pub(super) link: LinkId,

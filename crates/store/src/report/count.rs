@@ -1,7 +1,7 @@
 //! The counting: a bounded number of clicks and lines of history at a time, exactly once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::click::{Marks, Verdict};
 use domain::id::{ClickId, EventId, LinkId, NetworkId};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::arrival::{self, Place};
 use super::sum::{self, Owner, Sums};
 use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, Worth, ids};
-use crate::click::key::{Key, Noted};
+use crate::click::key::{self, Key, Noted};
 use crate::error::Mistake;
 use crate::{Db, Error, Row, Statement, Tx, Value, click};
 
@@ -96,13 +96,42 @@ static WAITING: Statement = Statement::new(
          (select s.position from report_state s where s.only_row = 1) as position",
 );
 
-/// Clicks that one step counts, if the first line has not more: clicks that come wait for its write. Larger steps count
-/// no more in the same time, because the rest behind a step is as many times its length.
-const CLICKS_A_STEP: i64 = 250;
-/// Lines of arrival that one step takes away.
-const LINES_A_STEP: i64 = 500;
-/// Lines of history that one step counts.
-const CHANGES_A_STEP: i64 = 500;
+/// Places in the counts after which a step takes no further line of arrival. Clicks that come wait for its write, which
+/// costs about a page for each place; so a step is short, and what goes to few places is counted in fewer steps.
+const PLACES_A_STEP: usize = 64;
+/// Lines that a step reads at once.
+const LINES_AT_ONCE: i64 = 16;
+/// Lines of arrival that one step takes away at most, and lines of history that it counts.
+const LINES_A_STEP: usize = 256;
+const CHANGES_A_STEP: i64 = 128;
+
+/// Links whose owner is remembered; then all are asked for anew.
+const OWNERS: usize = 50_000;
+
+/// Whose links are, which never changes, as far as whoever counts has asked.
+#[derive(Debug, Default)]
+pub struct Owners(Mutex<HashMap<LinkId, Owner>>);
+
+impl Owners {
+    fn known(&self) -> MutexGuard<'_, HashMap<LinkId, Owner>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose a link is; none when it is not stored.
+    fn of(&self, tx: &mut Tx<'_>, link: LinkId) -> Result<Option<Owner>, Error> {
+        if let Some(known) = self.known().get(&link) {
+            return Ok(Some(*known));
+        }
+        let row = tx.query_one(&OWNER, &[link.uuid().into()])?;
+        let owner = row.map(|row| Owner::read(&row)).transpose()?;
+        let mut known = self.known();
+        if known.len() >= OWNERS {
+            known.clear();
+        }
+        known.extend(owner.map(|owner| (link, owner)));
+        Ok(owner)
+    }
+}
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,14 +144,18 @@ pub struct Counted {
     pub as_of: Timestamp,
 }
 
-/// Counts the next few thousand of what waits, in one transaction. Several processes may do so at once: what
-/// another one counted is not counted again.
-pub async fn count(db: &Db, now: Timestamp) -> Result<Counted, Error> {
+/// Counts the next of what waits, in one transaction. Several processes may do so at once: what another one counted is
+/// not counted again.
+pub async fn count(db: &Db, owners: &Arc<Owners>, now: Timestamp) -> Result<Counted, Error> {
     if super::recount_step(db).await? {
         let as_of = db.read(move |tx| as_of(tx, now)).await?;
         return Ok(Counted { rows: 0, behind: true, as_of });
     }
-    let step = Arc::new(db.read(Step::read).await?);
+    let known = Arc::clone(owners);
+    let step = Arc::new(db.read(move |tx| Step::read(tx, &known)).await?);
+    if step.sorts {
+        db.write(|tx| lock(tx).and_then(|_| key::sort(tx))).await?;
+    }
     if step.is_empty() {
         return Ok(Counted { rows: 0, behind: false, as_of: now });
     }
@@ -165,6 +198,8 @@ struct Step {
     owners: HashMap<LinkId, Option<Owner>>,
     rows: u64,
     full: bool,
+    /// Whether it is time to sort the keys that are noted.
+    sorts: bool,
 }
 
 impl Step {
@@ -172,47 +207,63 @@ impl Step {
         self.lines.is_empty() && self.changes.is_empty()
     }
 
-    fn read(tx: &mut Tx<'_>) -> Result<Self, Error> {
-        let mut step = Self::default();
-        let (mut clicks, mut places) = (Vec::new(), Vec::new());
-        let (lines, mut taken) = (arrival::waiting(tx, LINES_A_STEP)?, 0);
-        for line in &lines {
-            let count = line.int("clicks")?;
-            if taken > 0 && taken + count > CLICKS_A_STEP {
-                step.full = true;
-                break;
-            }
-            taken += count;
-            step.lines.push((line.uuid("first_id")?, count));
-            match line.opt_blob("notes")? {
-                Some(notes) => places.extend(arrival::read(&notes, &ids(line)?, &mut step.noted)?),
-                None => clicks.extend(ids(line)?),
-            }
-        }
+    fn read(tx: &mut Tx<'_>, owners: &Owners) -> Result<Self, Error> {
+        let mut step = Self { sorts: key::unsorted(tx)?, ..Self::default() };
+        step.read_clicks(tx, owners)?;
         let changes = tx.query(&CHANGES, &[CHANGES_A_STEP.into()])?;
-        step.full |= lines.len() == usize(LINES_A_STEP) || changes.len() == usize(CHANGES_A_STEP);
-        step.rows = taken.unsigned_abs() + changes.len() as u64;
-        let (counts, noted, mut reader) = (&mut step.clicks, &mut step.noted, Reader::default());
-        reader.each(tx, clicks, |row, network| {
-            note(row, noted)?;
-            if let Some((key, figures)) = counted(row, network)? {
-                counts.entry(key).or_default().add(&figures);
-            }
-            Ok(())
-        })?;
-        for (place, figures) in places {
-            let owner = reader.owner(tx, place.link)?;
-            counts.entry(key(place, owner)).or_default().add(&figures);
-        }
+        step.full |= changes.len() == usize(CHANGES_A_STEP);
+        step.rows += changes.len() as u64;
         for change in &changes {
             step.changes.push((change.uuid("conversion_id")?, change.int("version")?));
             for (key, worth, sign) in moves(change)? {
-                reader.owner(tx, key.link)?;
+                step.owners.insert(key.link, owners.of(tx, key.link)?);
                 step.conversions.entry(key).or_default().add(worth, sign);
             }
         }
-        step.owners = reader.owners;
         Ok(step)
+    }
+
+    fn read_clicks(&mut self, tx: &mut Tx<'_>, owners: &Owners) -> Result<(), Error> {
+        let (mut clicks, mut places) = (Vec::new(), HashMap::<Place, Clicks>::new());
+        let mut after = Uuid::nil();
+        while !self.full {
+            let lines = arrival::waiting(tx, after, LINES_AT_ONCE)?;
+            for line in &lines {
+                self.full = places.len() + clicks.len() >= PLACES_A_STEP || self.lines.len() >= LINES_A_STEP;
+                if self.full {
+                    break;
+                }
+                after = line.uuid("first_id")?;
+                let count = line.int("clicks")?;
+                self.lines.push((after, count));
+                self.rows += count.unsigned_abs();
+                match line.opt_blob("notes")? {
+                    Some(notes) => {
+                        for (place, figures) in arrival::read(&notes, &ids(line)?, &mut self.noted)? {
+                            places.entry(place).or_default().add(&figures);
+                        }
+                    }
+                    None => clicks.extend(ids(line)?),
+                }
+            }
+            if lines.len() < usize(LINES_AT_ONCE) {
+                break;
+            }
+        }
+        for (place, figures) in places {
+            let owner = owners.of(tx, place.link)?;
+            self.owners.insert(place.link, owner);
+            self.clicks.entry(key(place, owner)).or_default().add(&figures);
+        }
+        let (counts, noted, asked) = (&mut self.clicks, &mut self.noted, &mut self.owners);
+        each(tx, owners, clicks, |row, link, owner| {
+            asked.insert(link, owner);
+            note(row, noted)?;
+            if let Some((key, figures)) = counted(row, network(owner))? {
+                counts.entry(key).or_default().add(&figures);
+            }
+            Ok(())
+        })
     }
 
     fn write(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
@@ -266,40 +317,21 @@ fn usize(limit: i64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Reads clicks for counting, and remembers whose links they are on.
-#[derive(Default)]
-struct Reader {
-    owners: HashMap<LinkId, Option<Owner>>,
-}
-
-impl Reader {
-    /// Gives each of these clicks that is there, with its network.
-    fn each(
-        &mut self,
-        tx: &mut Tx<'_>,
-        mut clicks: Vec<ClickId>,
-        mut take: impl FnMut(&Row, NetworkId) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        clicks.sort_unstable();
-        for some in clicks.chunks(AT_ONCE) {
-            for row in rows(tx, some)? {
-                let owner = self.owner(tx, LinkId(row.uuid("link_id")?))?;
-                take(&row, network(owner))?;
-            }
+/// Reads clicks for counting, and gives each that is there with its link and whose that is.
+fn each(
+    tx: &mut Tx<'_>,
+    owners: &Owners,
+    mut clicks: Vec<ClickId>,
+    mut take: impl FnMut(&Row, LinkId, Option<Owner>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    clicks.sort_unstable();
+    for some in clicks.chunks(AT_ONCE) {
+        for row in rows(tx, some)? {
+            let link = LinkId(row.uuid("link_id")?);
+            take(&row, link, owners.of(tx, link)?)?;
         }
-        Ok(())
     }
-
-    /// Whose a link is; none when it is not stored.
-    fn owner(&mut self, tx: &mut Tx<'_>, link: LinkId) -> Result<Option<Owner>, Error> {
-        if let Some(known) = self.owners.get(&link) {
-            return Ok(*known);
-        }
-        let row = tx.query_one(&OWNER, &[link.uuid().into()])?;
-        let owner = row.map(|row| Owner::read(&row)).transpose()?;
-        self.owners.insert(link, owner);
-        Ok(owner)
-    }
+    Ok(())
 }
 
 /// Clicks in the order of their ids. Those that were made together lie together and are read in one go, unless too many
@@ -437,8 +469,8 @@ fn add_conversions(tx: &mut Tx<'_>, key: &ConversionKey, worth: &Worth) -> Resul
 /// Where the clicks of a few arrival lines count, for whoever compares.
 pub(super) fn of_clicks(tx: &mut Tx<'_>, clicks: &[ClickId]) -> Result<ClickCounts, Error> {
     let mut counts = BTreeMap::new();
-    Reader::default().each(tx, clicks.to_vec(), |row, network| {
-        if let Some((key, figures)) = counted(row, network)? {
+    each(tx, &Owners::default(), clicks.to_vec(), |row, _, owner| {
+        if let Some((key, figures)) = counted(row, network(owner))? {
             counts.entry(key).or_insert_with(Clicks::default).add(&figures);
         }
         Ok(())

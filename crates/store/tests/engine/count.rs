@@ -1,5 +1,7 @@
 //! Counting: several processes count, and count anew, while clicks of any time arrive; each click is in one count once.
 
+use std::sync::Arc;
+
 use domain::click::{Click, Facts, Marks, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::report::QUARTER_MS;
@@ -99,7 +101,7 @@ async fn write(db: &Db, name: u64) {
 async fn count_often(db: &Db) {
     let mut start = START;
     for _ in 0..60 {
-        count(db, START).await.unwrap();
+        count(db, &Arc::default(), START).await.unwrap();
         let found = db.read(move |tx| audit_quarter(tx, start)).await.unwrap();
         assert!(found.is_empty(), "in the middle: {found:#?}");
         start = next(start);
@@ -146,7 +148,7 @@ async fn every_click_is_counted_once_whoever_counts() {
         while let Some(ended) = all.join_next().await {
             ended.unwrap();
         }
-        while count(&one, START).await.unwrap().behind {}
+        while count(&one, &Arc::default(), START).await.unwrap().behind {}
         let clicks = i64::try_from(WRITERS * BATCHES * BATCH).unwrap();
         assert_eq!(world.look("select count(*) from click"), clicks);
         assert_eq!(world.look("select cast(sum(hits) as bigint) from click_count"), clicks);
