@@ -5,6 +5,7 @@ use simulator::partner::Behaviour;
 use testkit::{Engine, Server, eventually, for_each_engine, http};
 
 use crate::PITLANE;
+use crate::crowd::Crowd;
 use crate::world::{AT_MOST, Endpoint, NETWORK, TO_THIS_MACHINE, TOKEN, World, click_id, conversion_id};
 
 /// A second partner whose member has the same id, and a partner postback that carries what it can.
@@ -133,6 +134,41 @@ fn not_a_byte_of_the_person_is_left_and_totals_are_the_same() {
         let unknown = PITLANE.run_on(engine, &["erase", "--partner", "nobody", "--member", MEMBER]);
         assert_eq!(unknown.code, Some(2), "{unknown:?}");
         world.stop();
+    });
+}
+
+#[test]
+fn ids_are_found_and_forgotten_whether_sorted_into_lists_or_not() {
+    for_each_engine(|engine| {
+        let crowd = Crowd::start(engine, "", 1);
+        let world = &crowd.world;
+        let first = world.anna("click-1");
+        let path = world.path("flat/app");
+        let target = |n| format!("{path}?pub_click_id=crowd-{n}&pub_member_id=somebody-{n}");
+        crowd.send(&(0..4_200).map(target).collect::<Vec<_>>());
+        eventually("the ids of the crowd are sorted", AT_MOST, || {
+            world.count("click_arrival") == 0 && world.count("click_key") > 0
+        });
+        let last = world.anna("click-2");
+        eventually("the last click's ids are noted", AT_MOST, || world.count("click_arrival") == 0);
+        assert!(world.count("click_key_unsorted") > 0);
+        let known = |id: &str| PITLANE.run_on(engine, &["why", id, "--json"]).ok().json();
+        let found = |id: &str| known(id)["story"]["click"]["id"].as_str().map(str::to_owned);
+        assert_eq!((found("click-1"), found("click-2")), (Some(first.clone()), Some(last.clone())));
+        for n in [0, 2_100, 4_199] {
+            assert_eq!(known(&format!("somebody-{n}"))["total"], 1, "{n}");
+        }
+        let clicks = known(MEMBER)["clicks"].clone();
+        assert_eq!((&clicks[0]["id"], &clicks[1]["id"]), (&last.clone().into(), &first.clone().into()));
+        let noted =
+            |table| world.engine.sql(&format!("select sum(length(entries)) from {table}"))[0][0].clone();
+        let noted = || ["click_key", "click_key_unsorted"].map(|table| noted(table).parse::<i64>().unwrap());
+        let before = noted();
+        assert_eq!(erase(engine, &[])["clicks"], 2);
+        // The member's entry of a list, and that of a line; by the partner's id both clicks are found as before.
+        assert_eq!(noted(), [before[0] - 8, before[1] - 9]);
+        assert_eq!((found("click-1"), found("click-2")), (Some(first), Some(last)));
+        crowd.stop();
     });
 }
 

@@ -104,7 +104,7 @@ static REMOVE_DELIVERIES: Statement = Statement::new(
 );
 
 /// Rows of one step: a few milliseconds of the one writer that SQLite has.
-const STEP: i64 = 500;
+const STEP: i64 = 100;
 
 /// What is removed together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,10 @@ pub static MIGRATIONS: &[MigrationText] = &[
     MigrationText { name: "V16__portal", sql: include_str!("../migrations/V16__portal.sql") },
     MigrationText { name: "V17__cost", sql: include_str!("../migrations/V17__cost.sql") },
     MigrationText { name: "V18__arrival_note", sql: include_str!("../migrations/V18__arrival_note.sql") },
-    MigrationText { name: "V19__click_key_unsorted", sql: include_str!("../migrations/V19__click_key_unsorted.sql") },
+    MigrationText {
+        name: "V19__click_key_unsorted",
+        sql: include_str!("../migrations/V19__click_key_unsorted.sql"),
+    },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.

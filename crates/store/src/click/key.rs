@@ -3,7 +3,7 @@
 //! Two ordinary indexes would cost every click two random pages of the database, far more than the click itself, for
 //! look-ups that people make now and then. So the ids are noted behind the clicks, by the step that counts them and in
 //! its transaction: a line of short hashes with the millisecond of the click. When the lines of a few thousand clicks
-//! have come together, they are sorted into some lists. A look-up goes through the lines, reads the one list of its hash
+//! have come together, they are sorted into lists. A look-up goes through the lines, reads the one list of its hash
 //! from each few thousand clicks, newest first, and compares the true ids; what is in no count yet is looked through as
 //! it is. 16 bytes a click, written in order.
 
