@@ -1,7 +1,7 @@
 //! The machine, as far as figures depend on it, and the tools that are needed.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -15,6 +15,8 @@ use crate::statistic::Sample;
 const BESIDE_THE_PATH: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 /// Writes with a sync each, to know the disk.
 const SYNCS: usize = 300;
+/// After so many bytes a log begins anew.
+const LOG_BYTES: usize = 32 << 20;
 
 /// Which cores the servers and the load have. Never the same.
 #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ pub(crate) struct Cores {
 pub(crate) fn description(cores: &Cores, dir: &Path) -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    let sync = sync_us(dir)?;
+    let sync = syncs_us(dir, 4_096, |done| done < SYNCS)?;
     Ok(format!(
         "{}, {count} cores; server on core {}, load on core {}; Linux {}; {}, fdatasync of 4 KiB p50 {:.0} µs, \
          p99 {:.0} µs",
@@ -62,14 +64,16 @@ fn file_system(dir: &Path) -> Result<String> {
     Ok(kind)
 }
 
-/// What one durable write costs on the disk that the databases are on.
-fn sync_us(dir: &Path) -> Result<Sample> {
+/// What durable writes of so many bytes cost on the disk that the databases are on, one after the other through a file
+/// that is written again from its beginning, as a log is.
+pub(crate) fn syncs_us(dir: &Path, bytes: usize, goes_on: impl Fn(usize) -> bool) -> Result<Sample> {
     let path = dir.join("sync");
-    let mut file = File::create(&path).during("create a file to sync")?;
-    let mut taken = Vec::with_capacity(SYNCS);
-    for _ in 0..SYNCS {
+    let file = File::create(&path).during("create a file to sync")?;
+    let (page, mut taken) = (vec![7; bytes], Vec::new());
+    while goes_on(taken.len()) {
+        let at = (taken.len() * bytes % LOG_BYTES) as u64;
         let began = Instant::now();
-        file.write_all(&[7; 4_096]).and_then(|()| file.sync_data()).during("sync a file")?;
+        file.write_all_at(&page, at).and_then(|()| file.sync_data()).during("sync a file")?;
         taken.push(began.elapsed().as_secs_f64() * 1e6);
     }
     fs::remove_file(&path).during("remove a file")?;

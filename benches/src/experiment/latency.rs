@@ -1,13 +1,16 @@
 //! How long a visitor waits while the server is at ease: one at a time, and at 30 % of what it can do, at a fixed rate;
 //! and the same while conversions come in and partners are told of them.
 //!
-//! nginx with a log answers the same visitors in the same way: what it shows is mostly the load's own share.
+//! nginx with a log answers the same visitors in the same way: what it shows is mostly the load's own share. And what
+//! the disk does with a commit's bytes, when nothing else runs, is the least that anybody durable can wait.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, block_on};
 use crate::closed_loop;
 use crate::failure::{Result, ensure};
+use crate::machine;
 use crate::network;
 use crate::nginx::{Nginx, Redirect};
 use crate::open_loop::{self, End, Plan, Seen};
@@ -25,6 +28,8 @@ const CONVERSIONS: f64 = 200.0;
 const PARTNERS: usize = 10;
 /// Seconds of load that say what the server can do.
 const CAPACITY_SECONDS: u64 = 3;
+/// What a commit of some clicks writes into the log.
+const COMMIT_BYTES: usize = 16_384;
 
 /// A run's latencies in microseconds (p50, p99, p99.9, the most), and how many still waited at its end.
 type Figures = [f64; 5];
@@ -72,6 +77,7 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
         if engine == bench.engines().first().copied().unwrap_or(engine) {
             let figures = nginx(bench, &mix, rate)?;
             show(&mut table, "nginx, variables and buffered log, same rate", rate, &figures);
+            show(&mut table, "the disk alone, `fdatasync` of 16 KiB", f64::NAN, &disk(bench)?);
         }
     }
     ensure(rate > 0.0, || "no engine to measure".to_owned())?;
@@ -83,6 +89,18 @@ fn nginx(bench: &Bench, mix: &Arc<Mix>, rate: f64) -> Result<Vec<Figures>> {
     let figures = rounds(bench, &server.address, mix, rate, CONNECTIONS, &mut 0)?;
     server.process.stop()?;
     Ok(figures)
+}
+
+/// What the disk does with as much as a commit writes, when nobody else asks anything of it.
+fn disk(bench: &Bench) -> Result<Vec<Figures>> {
+    let mut all = Vec::new();
+    for _ in 0..bench.options.runs {
+        let end = Instant::now() + Duration::from_secs(bench.options.seconds);
+        let took = machine::syncs_us(&bench.dir, COMMIT_BYTES, |_| Instant::now() < end)?;
+        let [p50, p99, p999] = [50.0, 99.0, 99.9].map(|percent| took.percentile(percent));
+        all.push([p50, p99, p999, took.most(), 0.0]);
+    }
+    Ok(all)
 }
 
 /// The runs at a rate, each with every answer looked at.
