@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use store::bell::Bell;
 use store::live::{Follower, Live};
 use store::{Db, Options, Target};
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use visitor::Lookup;
@@ -109,7 +110,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
     let follower = loaded.map_err(|error| database_failure(error, &effective.target))?;
     let visitors = Arc::new(visitors::load(settings)?);
     let worker = worker(settings, &db, &bell)?;
-    let listener = listen(settings.listen).await?;
+    let listener = listen(settings.listen)?;
     let address = listener.local_addr().map_err(Failure::new)?;
     let metrics = if settings.metrics { Some(recorder()?) } else { None };
     let app = web::App {
@@ -202,10 +203,20 @@ async fn open_elsewhere(effective: &Effective) -> Result<Db, Failure> {
     opened.unwrap_or_else(|error| Err(Failure::new(error)))
 }
 
+/// Connections that the system completes before they are accepted; it may have a lower bound of its own. A crowd that
+/// comes at once finds a place here: whoever finds none tries again after a second.
+const BACKLOG: u32 = 4_096;
+
 /// A socket for any runtime to wait at.
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let bound = tokio::net::TcpListener::bind(address).await;
-    bound.and_then(tokio::net::TcpListener::into_std).map_err(|error| {
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // The port of a server that has just ended is free at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    bound().map_err(|error| {
         let next = match error.kind() {
             io::ErrorKind::AddrInUse => "end the program that has this port, or choose another with --listen",
             io::ErrorKind::PermissionDenied => {
