@@ -145,7 +145,7 @@ fn ids_are_found_and_forgotten_whether_sorted_into_lists_or_not() {
         let first = world.anna("click-1");
         let path = world.path("flat/app");
         let target = |n| format!("{path}?pub_click_id=crowd-{n}&pub_member_id=somebody-{n}");
-        crowd.send(&(0..4_200).map(target).collect::<Vec<_>>());
+        crowd.send(&(0..8_300).map(target).collect::<Vec<_>>());
         eventually("the ids of the crowd are sorted", AT_MOST, || {
             world.count("click_arrival") == 0 && world.count("click_key") > 0
         });
@@ -155,7 +155,7 @@ fn ids_are_found_and_forgotten_whether_sorted_into_lists_or_not() {
         let known = |id: &str| PITLANE.run_on(engine, &["why", id, "--json"]).ok().json();
         let found = |id: &str| known(id)["story"]["click"]["id"].as_str().map(str::to_owned);
         assert_eq!((found("click-1"), found("click-2")), (Some(first.clone()), Some(last.clone())));
-        for n in [0, 2_100, 4_199] {
+        for n in [0, 4_150, 8_299] {
             assert_eq!(known(&format!("somebody-{n}"))["total"], 1, "{n}");
         }
         let clicks = known(MEMBER)["clicks"].clone();

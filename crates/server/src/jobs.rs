@@ -121,10 +121,21 @@ const REST: Duration = Duration::from_millis(5);
 /// How many times as long as a step took is rested after it: clicks have the writer for most of the time.
 const REST_FACTOR: u32 = 2;
 
+/// The rest of a job that takes its turn with the clicks.
+const BREATH: Duration = Duration::from_millis(1);
+
 impl Ctx {
     /// Rests after a step that began at `began`, so that clicks go first. `false`: end here.
     async fn rest(&self, began: Instant) -> bool {
-        let rest = (began.elapsed() * REST_FACTOR).max(REST);
+        self.pause((began.elapsed() * REST_FACTOR).max(REST)).await
+    }
+
+    /// Rests for a moment, after a step of what is late. `false`: end here.
+    async fn breathe(&self) -> bool {
+        self.pause(BREATH).await
+    }
+
+    async fn pause(&self, rest: Duration) -> bool {
         !self.stops_within(rest).await && Instant::now() < self.until
     }
 
