@@ -4,7 +4,7 @@
 //! look-ups that people make now and then. So the ids are noted behind the clicks, by the step that counts them and in
 //! its transaction: a line of short hashes with the millisecond of the click. When the lines of some thousand clicks
 //! have come together, they are sorted into lists. A look-up goes through the lines, reads the one list of its hash
-//! from each some thousand clicks, newest first, and compares the true ids; what is in no count yet is looked through as
+//! from each of those thousands, newest first, and compares the true ids; what is in no count yet is looked through as
 //! it is. 16 bytes a click, written in order.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,8 +153,8 @@ const ENTRY: usize = 8;
 /// Bytes of an entry of a line: the prefix, and an entry.
 const UNSORTED_ENTRY: usize = ENTRY + 1;
 
-/// Clicks whose lines are sorted together. A look-up goes through the lines of as many; a list of as many nearly fills its
-/// page of SQLite, where one of half as many would leave it half empty.
+/// Clicks whose lines are sorted together. A look-up goes through the lines of as many; a list of as many nearly fills
+/// its page of SQLite, where one of half as many would leave it half empty.
 const SORTED_CLICKS: i64 = 8_192;
 
 /// Lines that are sorted together, if their clicks do not come to so many.
