@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use destination::{Destination, DestinationMacro, Destined};
-pub use packed::{Damaged, Packed, Shared, Texts};
+pub use packed::{Packed, Shared, Texts};
 pub use recall::Recalled;
 pub use record::{Click, Facts, Hit, Marks};
 pub use skeleton::{Keys, Skeleton};

@@ -11,6 +11,7 @@ pub mod address;
 pub mod advertiser;
 pub mod ambient;
 pub mod api_token;
+pub mod bytes;
 pub mod cap;
 pub mod catalog;
 pub mod click;

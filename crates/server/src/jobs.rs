@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use domain::ambient::Ambient;
 use store::bell::Bell;
 use store::live::Live;
+use store::report::Counting;
 use store::{Db, Error};
 use tokio::sync::watch;
 
@@ -111,6 +112,8 @@ pub(crate) struct Ctx {
     pub(crate) days: Days,
     /// Says when the server ends.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What the counting remembers.
+    pub(crate) counting: Arc<Counting>,
     /// When a run has worked long enough.
     pub(crate) until: Instant,
 }

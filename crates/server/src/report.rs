@@ -166,9 +166,9 @@ pub(crate) async fn catch_up(db: &Db, now: Timestamp) -> Result<bool, store::Err
 
 /// Counts what waits. `true` when something is left.
 pub(crate) async fn count(db: &Db, now: Timestamp) -> Result<bool, store::Error> {
-    let owners = Arc::default();
+    let counting = Arc::default();
     for _ in 0..MOST_STEPS {
-        if !store::report::count(db, &owners, now).await?.behind {
+        if !store::report::count(db, &counting, now).await?.behind {
             return Ok(false);
         }
     }

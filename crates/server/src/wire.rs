@@ -135,6 +135,7 @@ pub(crate) async fn start(effective: &Effective) -> Result<Running, Failure> {
         ambient: clock::ambient(),
         bell,
         days: jobs::Days::of(settings),
+        counting: Arc::default(),
         stopping: stopping.clone(),
         until: Instant::now(),
     });

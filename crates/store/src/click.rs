@@ -3,7 +3,8 @@
 pub(crate) mod key;
 pub mod list;
 
-use domain::click::{Click, Damaged, Facts, Marks, Texts as SharedTexts, Verdict};
+use domain::bytes::Damaged;
+use domain::click::{Click, Facts, Marks, Texts as SharedTexts, Verdict};
 use domain::id::{ClickId, LinkId};
 use domain::time::Timestamp;
 use uuid::Uuid;

@@ -283,9 +283,9 @@ pub fn step(
     let mut done = Erased::default();
     let own = clicks(tx, member, CLICKS_AT_ONCE, &LOCKED_CLICK)?;
     let ids = own.iter().map(|row| row.uuid("click_id").map(ClickId)).collect::<Result<Vec<_>, _>>()?;
+    report::forget(tx, &ids)?;
     click::key::forget(tx, &member.id, &ids)?;
     for (row, id) in own.iter().zip(ids) {
-        report::forget(tx, id)?;
         for made in tx.query(&BY_CLICK, &[id.uuid().into()])? {
             erasing.conversion(tx, &made, &mut done)?;
         }

@@ -25,6 +25,7 @@
 //! The counts do not move in the conversion's own transaction, as caps must: on PostgreSQL all conversions of a link
 //! would then wait for each other's commit.
 
+mod add;
 mod arrival;
 mod ask;
 mod audit;
@@ -32,8 +33,13 @@ mod audit_sum;
 mod count;
 mod cover;
 pub(crate) mod figures;
+mod gather;
+mod gathered;
+mod owner;
+mod place;
 mod recount;
 mod scan;
+mod state;
 mod sum;
 
 use std::collections::BTreeMap;
@@ -50,17 +56,22 @@ pub use self::audit::{
     Difference, Extent, audit_deliveries, audit_quarter, audit_tallies, extent, next_busy,
 };
 pub use self::audit_sum::audit_sums;
-pub use self::count::{Counted, Owners, as_of, count};
+pub use self::count::{Counted, Counting, as_of, count};
 pub use self::recount::{recount_quarter, recount_step};
 pub use self::sum::sum;
 
+pub(crate) use self::add::ALL as ADDED;
 pub(crate) use self::arrival::{ALL as ARRIVALS, ARRIVED, forget, note};
 pub(crate) use self::audit::ALL as AUDITED;
 pub(crate) use self::audit_sum::ALL as SUMS_AUDITED;
 pub(crate) use self::count::ALL as COUNTED;
 pub(crate) use self::figures::ALL as FIGURES;
+pub(crate) use self::gather::ALL as READ;
+pub(crate) use self::gathered::ALL as GATHERED;
+pub(crate) use self::owner::ALL as OWNED;
 pub(crate) use self::recount::ALL as RECOUNTED;
 pub(crate) use self::scan::ALL as SCANNED;
+pub(crate) use self::state::ALL as STATED;
 pub(crate) use self::sum::ALL as SUMMED;
 
 /// Where a click is counted.

@@ -32,6 +32,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
         name: "V19__click_key_unsorted",
         sql: include_str!("../migrations/V19__click_key_unsorted.sql"),
     },
+    MigrationText { name: "V20__click_gathered", sql: include_str!("../migrations/V20__click_gathered.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.
@@ -73,6 +74,11 @@ pub fn statements() -> Vec<&'static Statement> {
         report::AUDITED,
         report::SUMS_AUDITED,
         report::COUNTED,
+        report::READ,
+        report::GATHERED,
+        report::OWNED,
+        report::ADDED,
+        report::STATED,
         report::RECOUNTED,
         report::SCANNED,
         report::FIGURES,

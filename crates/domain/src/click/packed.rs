@@ -5,9 +5,8 @@
 //! version 1 | which fields there are, 2 bytes, lowest first | the fields, in the order of `field` | the parameters
 //! ```
 //!
-//! A text is its length and its bytes; a length and a number take one byte for each 7 bits. A parameter is its number
-//! and its text, and the parameters go on until the end. A text that many clicks share stands elsewhere, and the row of
-//! the click has its key.
+//! Texts and numbers are those of [`bytes`](crate::bytes). A parameter is its number and its text, and the parameters go on
+//! until the end. A text that many clicks share stands elsewhere, and the row of the click has its key.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,6 +15,7 @@ use uuid::Uuid;
 use super::names;
 use super::skeleton::{Beyond, Keys, Skeleton};
 use super::{Click, Facts};
+use crate::bytes::{Damaged, Reader, Writer};
 use crate::id::ClickId;
 use crate::visit::Param;
 use crate::visitor::{Country, Device};
@@ -74,11 +74,6 @@ pub struct Texts<'a> {
     /// The skeleton of the destination.
     pub skeleton: Option<&'a str>,
 }
-
-/// What was stored are not the facts of a click.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the packed facts of a click are damaged: {0}")]
-pub struct Damaged(&'static str);
 
 impl Click {
     /// Its facts as they are stored.
@@ -247,22 +242,7 @@ struct Left {
     beyond: Beyond,
 }
 
-struct Writer(Vec<u8>);
-
 impl Writer {
-    fn number(&mut self, mut number: u64) {
-        while number > 0x7f {
-            self.0.push(0x80 | number.to_le_bytes()[0]);
-            number >>= 7;
-        }
-        self.0.push(number.to_le_bytes()[0]);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.0.extend(text.as_bytes());
-    }
-
     /// A text of which the fields say whether it is there.
     fn given(&mut self, text: &str) {
         if !text.is_empty() {
@@ -283,48 +263,7 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Damaged> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(Damaged("cut short"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(Damaged("cut short"))?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Damaged> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn number(&mut self) -> Result<u64, Damaged> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            let overlong = byte == 0 && shift > 0;
-            if overlong || (bits << shift) >> shift != bits {
-                return Err(Damaged("no number"));
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(Damaged("no number"))
-    }
-
-    fn text(&mut self) -> Result<String, Damaged> {
-        let length = usize::try_from(self.number()?).map_err(|_| Damaged("cut short"))?;
-        let text = std::str::from_utf8(self.take(length)?).map_err(|_| Damaged("no text"))?;
-        Ok(text.to_owned())
-    }
-
+impl Reader<'_> {
     fn given(&mut self, there: bool) -> Result<String, Damaged> {
         if there { self.text() } else { Ok(String::new()) }
     }

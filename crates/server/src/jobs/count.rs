@@ -1,9 +1,7 @@
 //! Brings the counts of reports up to what was recorded, and sums them up.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use store::report::Owners;
 use store::{Error, report};
 
 use super::{Ctx, Report};
@@ -13,16 +11,16 @@ use super::{Ctx, Report};
 const LATE_MS: i64 = 30_000;
 
 pub(super) async fn run(ctx: &Ctx) -> Result<Report, Error> {
-    let (mut done, owners) = (Report::default(), Arc::<Owners>::default());
+    let mut done = Report::default();
     loop {
         let began = Instant::now();
-        let counted = report::count(&ctx.db, &owners, ctx.ambient.now()).await?;
+        let counted = report::count(&ctx.db, &ctx.counting, ctx.ambient.now()).await?;
         done.add("rows", counted.rows);
         if !counted.behind && !report::sum(&ctx.db, ctx.ambient.now()).await? {
             return Ok(done);
         }
         // The steps of counting anew are long, and may take their time.
-        let late = counted.rows > 0 && counted.as_of < ctx.ambient.now().plus_ms(-LATE_MS);
+        let late = counted.rows + counted.places > 0 && counted.as_of < ctx.ambient.now().plus_ms(-LATE_MS);
         let goes_on = if late { ctx.breathe().await } else { ctx.rest(began).await };
         if !goes_on {
             return Ok(Report { more: true, ..done });

@@ -1,21 +1,16 @@
 //! What waits to be counted: a line for each batch of clicks, written by the batch itself. It tells of each click what
 //! counting has to know, so that no click is read again on the way.
 //!
-//! A note is its place in the counts (a byte of length; then the link, the verdict and the marks, the country, the
-//! device with a byte of length, and the operating system) and the keys by which the click is found (a byte whose bits
-//! 1 and 2 say which there are, and 5 bytes for each).
+//! A note is the click's [`place`] in the counts, with a byte of length before it, and the keys by which the click is
+//! found: a byte whose bits 1 and 2 say which there are, and 5 bytes for each.
 
-use std::collections::HashMap;
-
-use domain::click::{Click, Marks};
-use domain::id::{ClickId, LinkId};
-use domain::report::{Clicks, quarter};
-use domain::time::Timestamp;
+use domain::bytes::{Damaged, Reader};
+use domain::click::Click;
+use domain::id::ClickId;
 use uuid::Uuid;
 
-use super::count::figures;
-use crate::click::key::{Key, Noted};
-use crate::error::Mistake;
+use super::{place, state};
+use crate::click::key::Key;
 use crate::{Error, Row, Statement, Tx, Value};
 
 pub(crate) const ALL: &[&Statement] = &[&ARRIVED, &ARRIVALS, &TAKE, &FORGET];
@@ -31,8 +26,16 @@ static ARRIVALS: Statement = Statement::new(
     "select first_id, clicks, click_ids, notes from click_arrival where first_id > ?1 order by first_id limit ?2",
 );
 
-static TAKE: Statement =
-    Statement::new("arrival.take", "delete from click_arrival where first_id = ?1 and clicks = ?2");
+/// As many as [`AT_ONCE`]; whoever takes fewer names one twice.
+static TAKE: Statement = Statement::new(
+    "arrival.take",
+    "delete from click_arrival where first_id in (
+         ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+         ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42,
+         ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, ?53, ?54, ?55, ?56, ?57, ?58, ?59, ?60, ?61, ?62,
+         ?63, ?64)",
+);
+const AT_ONCE: usize = 64;
 
 static FORGET: Statement = Statement::new(
     "arrival.forget",
@@ -44,38 +47,53 @@ pub(super) fn waiting(tx: &mut Tx<'_>, after: Uuid, limit: i64) -> Result<Vec<Ro
     tx.query(&ARRIVALS, &[after.into(), limit.into()])
 }
 
-/// Takes a line away. [`Error::Stale`] when somebody else has.
-pub(super) fn take(tx: &mut Tx<'_>, first: Uuid, clicks: i64) -> Result<(), Error> {
-    match tx.execute(&TAKE, &[first.into(), clicks.into()])? {
-        1 => Ok(()),
-        _ => Err(Error::Stale),
+/// Lines that were read, by their first clicks.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Vec<Uuid>);
+
+impl Lines {
+    pub(super) fn add(&mut self, first: Uuid) {
+        self.0.push(first);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The earliest click of all.
+    pub(super) fn first(&self) -> Option<ClickId> {
+        self.0.iter().min().copied().map(ClickId)
+    }
+
+    /// Takes them away. [`Error::Stale`] when somebody else has.
+    pub(super) fn take(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        for some in self.0.chunks(AT_ONCE) {
+            let padded = some.iter().chain(some.last().into_iter().cycle()).take(AT_ONCE);
+            let ids: Vec<Value> = padded.map(|first| (*first).into()).collect();
+            if tx.execute(&TAKE, &ids)? != some.len() as u64 {
+                return Err(Error::Stale);
+            }
+        }
+        Ok(())
     }
 }
 
-/// Lets go of what is noted about a click, which has changed: the click itself is read when it is counted.
-pub(crate) fn forget(tx: &mut Tx<'_>, click: ClickId) -> Result<(), Error> {
-    tx.execute(&FORGET, &[click.uuid().into()]).map(drop)
+/// Lets go of what is noted about clicks that change: they themselves are read when they are counted, and whoever has
+/// read the notes begins anew.
+pub(crate) fn forget(tx: &mut Tx<'_>, clicks: &[ClickId]) -> Result<(), Error> {
+    if clicks.is_empty() {
+        return Ok(());
+    }
+    // First of all, as whoever counts does: nobody then waits for the other in a circle.
+    state::step(tx)?;
+    clicks.iter().try_for_each(|click| tx.execute(&FORGET, &[click.uuid().into()]).map(drop))
 }
 
 /// What a line says of a click; null when it is too long to be said.
 pub(crate) fn note(click: &Click) -> Value {
-    let (facts, mut note) = (&click.facts, vec![0]);
-    note.extend(click.link.uuid().as_bytes());
-    let device = facts.device.map_or("", |device| device.code());
-    let (Ok(verdict), Ok(marks)) = (u16::try_from(click.verdict.number()), u16::try_from(click.marks.0))
-    else {
-        return Value::Null;
-    };
-    note.extend(verdict.to_le_bytes());
-    note.extend(marks.to_le_bytes());
-    let country = facts.country.as_ref().map_or("", |country| country.code());
-    for code in [country, device] {
-        let Ok(length) = u8::try_from(code.len()) else { return Value::Null };
-        note.push(length);
-        note.extend(code.bytes());
-    }
-    note.extend(facts.os.bytes());
-    let Ok(length) = u8::try_from(note.len() - 1) else { return Value::Null };
+    let mut note = vec![0];
+    let written = place::write(&mut note, click.link, click.verdict.number(), click.marks, &click.facts);
+    let (Some(()), Ok(length)) = (written, u8::try_from(note.len() - 1)) else { return Value::Null };
     note[0] = length;
     let keys = Key::of_click(click.pub_click_id.as_deref(), click.pub_member_id.as_deref());
     note.push(u8::from(keys[0].is_some()) | u8::from(keys[1].is_some()) << 1);
@@ -85,98 +103,42 @@ pub(crate) fn note(click: &Click) -> Value {
     note.into()
 }
 
-/// Where a click counts, as its note says it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) start: Timestamp,
-    pub(super) link: LinkId,
-    pub(super) verdict: i64,
-    pub(super) country: String,
-    pub(super) device: String,
-    pub(super) os: String,
-}
-
-/// Groups the clicks of a line by their places, and notes their keys down. Tests are found, and counted nowhere.
+/// Reads what a line says of its clicks: their places, and the keys by which they are found.
 pub(super) fn read(
     notes: &[u8],
     ids: &[ClickId],
-    keys_of: &mut Noted,
-) -> Result<Vec<(Place, Clicks)>, Error> {
-    let mut groups: HashMap<(Timestamp, &[u8]), i64> = HashMap::new();
-    let mut from = Bytes(notes);
+    mut each: impl FnMut(ClickId, &[u8], [Option<Key>; 2]),
+) -> Result<(), Error> {
+    let mut from = Reader(notes);
     for id in ids {
-        let length = from.byte()?;
-        let place = from.take(length.into())?;
-        let which = from.byte()?;
-        let mut keys = [None; 2];
-        for (bit, key) in keys.iter_mut().enumerate() {
-            if which & 1 << bit != 0 {
-                *key = Some(Key::from_bytes(from.array()?));
-            }
+        let (place, keys) = noted(&mut from).map_err(damaged)?;
+        each(*id, place, keys);
+    }
+    from.end().map_err(damaged)
+}
+
+fn noted<'a>(from: &mut Reader<'a>) -> Result<(&'a [u8], [Option<Key>; 2]), Damaged> {
+    let length = from.byte()?;
+    let place = from.take(length.into())?;
+    let which = from.byte()?;
+    let mut keys = [None; 2];
+    for (bit, key) in keys.iter_mut().enumerate() {
+        if which & 1 << bit != 0 {
+            *key = Some(Key::from_bytes(from.array()?));
         }
-        keys_of.add(*id, keys);
-        *groups.entry((quarter(id.at()), place)).or_default() += 1;
     }
-    if !from.0.is_empty() {
-        return Err(damaged());
-    }
-    let mut places = Vec::with_capacity(groups.len());
-    for ((start, place), clicks) in groups {
-        places.extend(counted(start, Bytes(place), clicks)?);
-    }
-    Ok(places)
+    Ok((place, keys))
 }
 
-/// None for tests.
-fn counted(start: Timestamp, mut from: Bytes<'_>, clicks: i64) -> Result<Option<(Place, Clicks)>, Error> {
-    let link = LinkId(Uuid::from_bytes(from.array()?));
-    let verdict = i64::from(u16::from_le_bytes(from.array()?));
-    let marks = Marks(u16::from_le_bytes(from.array()?).into());
-    if marks.has(Marks::TEST) {
-        return Ok(None);
-    }
-    let mut code = || {
-        let length = from.byte()?;
-        from.take(length.into()).and_then(text)
-    };
-    let (country, device) = (code()?, code()?);
-    let place = Place { start, link, verdict, country, device, os: text(from.0)? };
-    Ok(Some((place, figures(verdict, marks).times(clicks))))
-}
-
-fn text(bytes: &[u8]) -> Result<String, Error> {
-    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| damaged())
-}
-
-fn damaged() -> Error {
-    let (column, found) = ("notes".to_owned(), "a note that is cut or of another form".to_owned());
-    Error::bug(ARRIVALS.name, Mistake::Unreadable { column, found })
-}
-
-/// Bytes that are taken from the front.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or_else(damaged)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Error> {
-        self.array().map(|[byte]| byte)
-    }
+fn damaged(why: Damaged) -> Error {
+    Error::bug("click_arrival.notes", why)
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::click::{Facts, Verdict};
+    use domain::click::{Facts, Marks, Verdict};
+    use domain::id::{LinkId, NetworkId};
+    use domain::report::quarter;
 
     use super::*;
 
@@ -198,22 +160,20 @@ mod tests {
             [click(Some("a"), Some("b"), "iOS"), click(None, Some("b"), "iOS"), click(Some("a"), None, "")];
         let notes: Vec<u8> = clicks.iter().flat_map(|click| note(click).bytes().unwrap().to_vec()).collect();
         let ids: Vec<ClickId> = clicks.iter().map(|click| click.id).collect();
-        let mut places = read(&notes, &ids, &mut Noted::default()).unwrap();
-        places.sort_by_key(|(_, clicks)| -clicks.hits);
-        let place = |os: &str| Place {
-            start: quarter(ids[0].at()),
-            link: LinkId(Uuid::from_u128(7)),
-            verdict: Verdict::OfferCapped.number(),
-            country: "CH".to_owned(),
-            device: String::new(),
-            os: os.to_owned(),
-        };
-        let counts = |clicks| figures(Verdict::OfferCapped.number(), Marks::REPEAT).times(clicks);
-        assert_eq!(places, [(place("iOS"), counts(2)), (place(""), counts(1))]);
+        let mut found = Vec::new();
+        read(&notes, &ids, |id, place, keys| {
+            let place = place::read(place, NetworkId(Uuid::nil()), quarter(id.at()), 1).unwrap().unwrap().0;
+            found.push((place.link, place.verdict, place.country, place.os, keys.map(|key| key.is_some())));
+        })
+        .unwrap();
+        let link = LinkId(Uuid::from_u128(7));
+        let like =
+            |os: &str, keys| (link, Verdict::OfferCapped.number(), "CH".to_owned(), os.to_owned(), keys);
+        assert_eq!(found, [like("iOS", [true, true]), like("iOS", [false, true]), like("", [true, false])]);
         for end in 0..notes.len() {
-            assert!(read(&notes[..end], &ids, &mut Noted::default()).is_err(), "cut at {end}");
+            assert!(read(&notes[..end], &ids, |_, _, _| {}).is_err(), "cut at {end}");
         }
-        assert!(read(&notes, &ids[..2], &mut Noted::default()).is_err());
+        assert!(read(&notes, &ids[..2], |_, _, _| {}).is_err());
     }
 
     #[test]

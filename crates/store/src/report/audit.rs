@@ -9,10 +9,10 @@ use domain::report::{Clicks, QUARTER_MS, quarter};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
-use super::count::{moves, of_clicks};
+use super::gather::{moves, of_clicks};
 use super::{
-    ClickCounts, ClickKey, ConversionCounts, ConversionKey, click_key, clicks, conversion_key, first_id, ids,
-    pages, worth,
+    ClickCounts, ClickKey, ConversionCounts, ConversionKey, click_key, clicks, conversion_key, first_id,
+    gathered, ids, pages, state, worth,
 };
 use crate::{Error, Row, Statement, Tx, Value, click, retention};
 
@@ -20,7 +20,6 @@ pub(crate) const ALL: &[&Statement] = &[
     &RAW_CLICKS,
     &COUNTED_CLICKS,
     &LISTED,
-    &POSITION,
     &RAW_CONVERSIONS,
     &COUNTED_CONVERSIONS,
     &UNCOUNTED,
@@ -60,9 +59,6 @@ static LISTED: Statement = Statement::new(
     "audit.listed",
     "select click_ids from click_arrival where first_id < ?2 and last_id >= ?1",
 );
-
-static POSITION: Statement =
-    Statement::new("audit.position", "select position, until_id from report_state where only_row = 1");
 
 static RAW_CONVERSIONS: Statement = Statement::new(
     "audit.raw_conversions",
@@ -245,8 +241,7 @@ fn raw_clicks(tx: &mut Tx<'_>, start: Timestamp) -> Result<ClickCounts, Error> {
     let mut raw = ClickCounts::new();
     group(tx, (from, until), start, &mut raw, 1)?;
     // Of a quarter that is being counted anew, the clicks from a position on are in no list yet.
-    let state = tx.query_one(&POSITION, &[])?;
-    let position = state.map(|row| row.opt_uuid("position")).transpose()?.flatten();
+    let position = state::look(tx)?.anew.map(|(position, _)| position);
     let unlisted = position.filter(|at| (from..until).contains(at)).unwrap_or(until);
     if unlisted < until {
         group(tx, (unlisted, until), start, &mut raw, -1)?;
@@ -255,7 +250,7 @@ fn raw_clicks(tx: &mut Tx<'_>, start: Timestamp) -> Result<ClickCounts, Error> {
     for line in tx.query(&LISTED, &[from.into(), unlisted.into()])? {
         waiting.extend(ids(&line)?.into_iter().filter(|id| (from..unlisted).contains(&id.uuid())));
     }
-    for (key, counts) in of_clicks(tx, &waiting)? {
+    for (key, counts) in of_clicks(tx, waiting)?.into_iter().chain(gathered::of_quarter(tx, start)?) {
         raw.entry(key).or_default().add(&negative(&counts));
     }
     Ok(raw)

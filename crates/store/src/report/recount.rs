@@ -12,12 +12,10 @@ use uuid::Uuid;
 
 use super::arrival::ARRIVED;
 use super::audit::{clicks_from, networks};
-use super::count::lock;
-use super::{first_id, ids, sum};
+use super::{first_id, gathered, ids, state, sum};
 use crate::{Db, Error, Statement, Tx, Value};
 
-pub(crate) const ALL: &[&Statement] =
-    &[&DROP_CLICKS, &DROP_CONVERSIONS, &UNMARK, &BEGIN, &IDS, &LISTED, &POSITION];
+pub(crate) const ALL: &[&Statement] = &[&DROP_CLICKS, &DROP_CONVERSIONS, &UNMARK, &IDS, &LISTED];
 
 static DROP_CLICKS: Statement =
     Statement::new("recount.drop_clicks", "delete from click_count where network_id = ?1 and start_ms = ?2");
@@ -33,12 +31,6 @@ static UNMARK: Statement = Statement::new(
          select conversion_id from conversion where network_id = ?1 and received_ms >= ?2 and received_ms < ?3)",
 );
 
-static BEGIN: Statement =
-    Statement::new("recount.move", "update report_state set position = ?1, until_id = ?2 where only_row = 1");
-
-static POSITION: Statement =
-    Statement::new("recount.position", "select position from report_state where only_row = 1");
-
 static IDS: Statement = Statement::new(
     "recount.ids",
     "select click_id from click where click_id >= ?1 and click_id < ?2 order by click_id limit ?3",
@@ -50,7 +42,7 @@ static LISTED: Statement = Statement::new(
 );
 
 /// Clicks that one step lists.
-const CLICKS_A_STEP: i64 = 5_000;
+const CLICKS_A_STEP: i64 = 1_000;
 
 /// Begins to count the quarter that starts at `start` anew; [`super::count`] does the rest. `false` when some of its
 /// clicks were removed by retention: then its counts are all that is left of them.
@@ -58,21 +50,20 @@ pub async fn recount_quarter(db: &Db, start: Timestamp) -> Result<bool, Error> {
     // One quarter at a time: what another process began is ended first.
     while recount_step(db).await? {}
     db.write(move |tx| {
-        if lock(tx)?.is_some() {
-            return Err(Error::Stale);
-        }
+        state::lock_to_add(tx)?;
         if start < clicks_from(tx)? {
             return Ok(false);
         }
         let until = start.plus_ms(QUARTER_MS);
         for network in networks(tx)? {
             sum::drop_day(tx, network, start)?;
+            gathered::drop(tx, network, start)?;
             let network: Value = network.uuid().into();
             tx.execute(&DROP_CLICKS, &[network.clone(), start.ms().into()])?;
             tx.execute(&DROP_CONVERSIONS, &[network.clone(), start.ms().into()])?;
             tx.execute(&UNMARK, &[network, start.ms().into(), until.ms().into()])?;
         }
-        tx.execute(&BEGIN, &[first_id(start).into(), first_id(until).into()])?;
+        state::list(tx, Some((first_id(start), first_id(until))))?;
         Ok(true)
     })
     .await
@@ -80,13 +71,7 @@ pub async fn recount_quarter(db: &Db, start: Timestamp) -> Result<bool, Error> {
 
 /// Lists the next clicks of a quarter that is being counted anew. False when there is none.
 pub async fn recount_step(db: &Db) -> Result<bool, Error> {
-    let at_work = db
-        .read(|tx| {
-            let row = tx.query_one(&POSITION, &[])?;
-            row.map_or(Ok(None), |row| row.opt_uuid("position"))
-        })
-        .await?;
-    if at_work.is_none() {
+    if db.read(state::look).await?.anew.is_none() {
         return Ok(false);
     }
     db.write(step).await?;
@@ -94,13 +79,13 @@ pub async fn recount_step(db: &Db) -> Result<bool, Error> {
 }
 
 fn step(tx: &mut Tx<'_>) -> Result<(), Error> {
-    let Some((position, until)) = lock(tx)? else { return Ok(()) };
+    let Some((position, until)) = state::lock(tx)?.anew else { return Ok(()) };
     // The clicks are read before the lists: on PostgreSQL each statement sees what was committed until then, and a
     // click that comes in between has its line then, and is not among those that were read.
     let rows = tx.query(&IDS, &[position.into(), until.into(), CLICKS_A_STEP.into()])?;
     let clicks = rows.iter().map(|row| row.uuid("click_id")).collect::<Result<Vec<Uuid>, _>>()?;
     let (Some(first), Some(last)) = (clicks.first(), clicks.last()) else {
-        return tx.execute(&BEGIN, &[Value::Null, Value::Null]).map(drop);
+        return state::list(tx, None);
     };
     let mut listed: HashSet<ClickId> = HashSet::new();
     for line in tx.query(&LISTED, &[(*first).into(), (*last).into()])? {
@@ -115,5 +100,5 @@ fn step(tx: &mut Tx<'_>) -> Result<(), Error> {
         tx.execute(&ARRIVED, &line)?;
     }
     let next = Uuid::from_u128(last.as_u128().saturating_add(1));
-    tx.execute(&BEGIN, &[next.into(), until.into()]).map(drop)
+    state::list(tx, Some((next, until)))
 }

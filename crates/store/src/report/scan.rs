@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 use uuid::Uuid;
 
 use super::ask::{AskError, Subject};
-use super::count::figures;
+use super::place::figures;
 use super::{first_id, pages};
 use crate::{Error, Row, Statement, Tx, Value, click};
 

@@ -15,7 +15,7 @@ use domain::report::{Clicks, QUARTER_MS, quarter};
 use domain::time::{DAY_MS, Timestamp};
 use uuid::Uuid;
 
-use super::count::lock;
+use super::state;
 use super::{ClickKey, ConversionKey, Worth, click_key, clicks, conversion_key, pages, worth};
 use crate::{Db, Error, Row, Statement, Tx, Value};
 
@@ -418,9 +418,7 @@ impl Step {
     }
 
     fn write(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        if lock(tx)?.is_some() {
-            return Err(Error::Stale);
-        }
+        state::lock_to_add(tx)?;
         for (network, start, changes) in &self.quarters {
             let params: [Value; 3] = [network.uuid().into(), start.ms().into(), (*changes).into()];
             if tx.execute(&SUMMED, &params)? != 1 {
