@@ -50,7 +50,7 @@ static CHANGED: Statement = Statement::new(
 /// Clicks of as many are taken together, from at most so many lines: the more there are, the more share a page of the
 /// counts, and the longer is the write that takes their lines away.
 const CLICKS: u64 = 16_384;
-const LINES: usize = 4_096;
+const LINES: usize = 512;
 
 /// Clicks that are read at once, and lines.
 const CLICKS_AT_ONCE: u64 = 1_024;

@@ -20,9 +20,16 @@ use crate::value::Value;
 /// Pages more in the WAL after which they are moved into the database, beside the commits.
 const CHECKPOINT_PAGES: i32 = 2_000;
 
-/// Pages in the WAL beyond which the writer moves them itself, between two commits. While it writes, the log can grow
-/// faster than it is moved; only when nothing is written does it begin anew.
+/// Pages in the WAL from which on it is to begin anew, which it does only when all of it is moved and nobody writes. The
+/// writer moves the last [`FEW_PAGES`] itself, between two commits.
 const MAX_PAGES: i32 = 12_000;
+
+/// Moved in a millisecond or two.
+const FEW_PAGES: i32 = 256;
+
+/// Pages in the WAL beyond which the writer moves them itself, however many are left: it is filled faster than it is
+/// moved beside the commits.
+const TOO_MANY_PAGES: i32 = 48_000;
 
 pub(super) fn run(
     connection: &mut Connection,
@@ -41,8 +48,7 @@ pub(super) fn run(
         tracing::error!(%error, "the writer cannot watch its log");
         return;
     }
-    // Pages in the log when it was last moved.
-    let mut moved = 0;
+    let mut log = Log::default();
     let mut writer = Writer { session: Session::new(connection), append };
     while let Some((mut writes, rows)) = inbox.next_commit() {
         let started = Instant::now();
@@ -58,15 +64,50 @@ pub(super) fn run(
                 finish(writes, rows, Err(error));
             }
         }
-        let pages = wal_pages.load(Ordering::Relaxed);
-        // A log that is shorter than before has begun anew.
-        moved = if pages < moved { 0 } else { moved };
-        if pages >= MAX_PAGES {
-            checkpoint(connection);
-        } else if pages - moved >= CHECKPOINT_PAGES {
-            moved = pages;
-            checkpoints.ask();
+        match log.wants(wal_pages.load(Ordering::Relaxed), checkpoints) {
+            Some(Wants::Thread) => checkpoints.ask(),
+            Some(Wants::Writer) => {
+                checkpoint(connection);
+            }
+            None => {}
         }
+    }
+}
+
+/// What was done about the log's pages.
+#[derive(Default)]
+struct Log {
+    /// How many there were when the thread was last asked.
+    asked: i32,
+    /// And when the writer last moved them itself.
+    own: i32,
+}
+
+/// Who is to move pages of the log.
+enum Wants {
+    Thread,
+    Writer,
+}
+
+impl Log {
+    fn wants(&mut self, pages: i32, checkpoints: &Checkpoints) -> Option<Wants> {
+        // A log that is shorter than before has begun anew.
+        if pages < self.asked.max(self.own) {
+            *self = Self::default();
+        }
+        let left = pages - checkpoints.moved(pages);
+        // A log of which somebody still reads does not begin anew, however often its end is moved.
+        let again = pages - self.own > 2 * FEW_PAGES;
+        if again && (pages >= MAX_PAGES && left <= FEW_PAGES || pages >= TOO_MANY_PAGES) {
+            self.own = pages;
+            return Some(Wants::Writer);
+        }
+        let due = if pages < MAX_PAGES { CHECKPOINT_PAGES } else { FEW_PAGES };
+        if pages - self.asked < due {
+            return None;
+        }
+        self.asked = pages;
+        Some(Wants::Thread)
     }
 }
 
