@@ -149,8 +149,7 @@ async fn every_click_is_counted_once_whoever_counts() {
         while let Some(ended) = all.join_next().await {
             ended.unwrap();
         }
-        let counting = Arc::default();
-        while count(&one, &counting, START).await.unwrap().behind {}
+        count_all(&one).await;
         let clicks = i64::try_from(WRITERS * BATCHES * BATCH).unwrap();
         assert_eq!(world.look("select count(*) from click"), clicks);
         assert_eq!(world.look("select cast(sum(hits) as bigint) from click_count"), clicks);
@@ -167,6 +166,67 @@ async fn every_click_is_counted_once_whoever_counts() {
         assert_eq!(world.look(capped), world.look(refused));
         one.close().await;
         other.close().await;
+    })
+    .await;
+}
+
+/// Counts until nothing waits.
+async fn count_all(db: &Db) {
+    let counting = Arc::default();
+    while count(db, &counting, START).await.unwrap().behind {}
+}
+
+/// Writes clicks of many places, in many lines.
+async fn write_many(db: &Db) -> i64 {
+    for name in 0..WRITERS {
+        write(db, name).await;
+    }
+    i64::try_from(WRITERS * BATCHES * BATCH).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarter_is_counted_anew_while_its_clicks_are_gathered() {
+    on_each_engine(async |world| {
+        let db = open(world);
+        declare(world);
+        let clicks = write_many(&db).await;
+        let counting = Arc::default();
+        while world.look("select count(*) from click_gathered") == 0 {
+            assert!(count(&db, &counting, START).await.unwrap().behind);
+        }
+        // Some of what is gathered is in the counts already, the rest is not.
+        assert!(count(&db, &counting, START).await.unwrap().places > 0);
+        assert!(world.look("select count(*) from click_gathered") > 0);
+        assert!(recount_quarter(&db, START).await.unwrap());
+        count_all(&db).await;
+        assert_eq!(world.look("select cast(sum(hits) as bigint) from click_count"), clicks);
+        for quarter in 0..QUARTERS {
+            let start = START.plus_ms(quarter * QUARTER_MS);
+            let found = db.read(move |tx| audit_quarter(tx, start)).await.unwrap();
+            assert!(found.is_empty(), "{found:#?}");
+        }
+        db.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_have_read_the_same_clicks_one_gives_way() {
+    on_each_engine(async |world| {
+        let db = open(world);
+        declare(world);
+        let clicks = write_many(&db).await;
+        let (one, other) = (Arc::default(), Arc::default());
+        let (mut taken, mut behind) = (0, true);
+        while behind {
+            let (first, second) =
+                (count(&db, &one, START).await.unwrap(), count(&db, &other, START).await.unwrap());
+            taken += first.rows + second.rows;
+            behind = first.behind || second.behind;
+        }
+        assert_eq!(taken, clicks.unsigned_abs());
+        assert_eq!(world.look("select cast(sum(hits) as bigint) from click_count"), clicks);
+        db.close().await;
     })
     .await;
 }
