@@ -244,6 +244,15 @@ fn a_click_that_may_still_convert_stays_and_a_member_who_completed_is_known_for_
     });
 }
 
+/// Ends the senders, also when something else fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn thousands_are_removed_while_clicks_come_and_all_of_those_stay() {
     for_each_engine(|engine| {
@@ -267,11 +276,22 @@ fn thousands_are_removed_while_clicks_come_and_all_of_those_stay() {
         };
         engine.execute(&copies);
         assert_eq!(world.count("click"), 6_001);
+        // By what they are found: a line and a list of old clicks alone, and a list with a younger one.
+        let (old, young) = (world.literal(&format!("{prefix}00000000")), engine.id(&click));
+        let line = "insert into click_key_unsorted (first_id, last_id, clicks, entries)";
+        engine.execute(&format!("{line} select {old}, {old}, clicks, entries from click_key_unsorted"));
+        let list = "insert into click_key (prefix, first_id, last_id, clicks, entries)";
+        for (prefix, last) in [(1, &old), (2, &young)] {
+            let as_noted = format!("entries from click_key_unsorted where first_id = {old}");
+            engine.execute(&format!("{list} select {prefix}, {old}, {last}, clicks, {as_noted}"));
+        }
+        assert_eq!(world.count("click_key"), 2);
         let world = world
             .restart_with(&KEEP, || engine.execute("update job set due_ms = 0 where name = 'retention'"));
         let (over, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
         let url = format!("{}{}", world.server().url(), world.path("flat/app"));
         std::thread::scope(|scope| {
+            let _end = End(&over);
             for sender in 0..4 {
                 let (over, sent, url) = (&over, &sent, &url);
                 scope.spawn(move || {
@@ -284,9 +304,14 @@ fn thousands_are_removed_while_clicks_come_and_all_of_those_stay() {
                     }
                 });
             }
-            let old = format!("click where click_id < {}", world.literal(&moved(&click, 150)));
-            eventually("the old ones are gone", AT_MOST, || world.count(&old) == 0);
-            over.store(true, Ordering::Relaxed);
+            let border = world.literal(&moved(&click, 150));
+            for (table, id) in
+                [("click", "click_id"), ("click_key_unsorted", "last_id"), ("click_key", "last_id")]
+            {
+                let old = format!("{table} where {id} < {border}");
+                eventually("the old ones are gone", AT_MOST, || world.count(&old) == 0);
+            }
+            assert_eq!(world.count(&format!("click_key where first_id < {border}")), 1);
         });
         let all = i64::try_from(sent.load(Ordering::Relaxed)).unwrap();
         assert_eq!(world.count("click"), all + 1, "the first and every one that came meanwhile");

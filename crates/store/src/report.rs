@@ -6,19 +6,21 @@
 //! nodes write at once, a process stands still between deciding and writing, a clock is behind, and history is written
 //! long after it happened. No line drawn through the ids, however late, has every row that will ever come before it.
 //! So the watermark is not drawn through time. Each batch of clicks writes, **in its own transaction**, one line of
-//! `click_arrival` that names its clicks; [`count`] takes lines away and moves the counts **in one transaction**:
+//! `click_arrival` that names its clicks; [`count`] takes many lines away and puts what they add, in the order of the
+//! counts, into parts (`click_gathered`), and takes parts away and moves the counts, each **in one transaction**:
 //!
 //! - A click is durable if and only if its line is: they are one transaction. So no click comes without a line.
-//! - A line is gone if and only if its clicks are in the counts: they are one transaction, and it goes on only when its
-//!   `delete` found each line that it had read. Of two processes that read the same line one finds it gone, and
-//!   everything that it did is undone. So a click is counted once, whoever dies when.
+//! - A line is gone if and only if its clicks are in a part or in the counts, and a part is gone if and only if it is
+//!   in the counts: each step is one transaction, and goes on only when it finds each line that was read, and that
+//!   nobody else has taken any meanwhile (`report_state.steps`). Of two processes that read the same line one gives
+//!   way, and everything that it did is undone. So a click is counted once, whoever dies when.
 //! - No order of ids, commits, clocks or transaction numbers is used, so none can be wrong. A backup holds lines and
 //!   counts of one moment; restored, also on the other engine, it goes on from there.
 //!
-//! What is counted is everything but the lines: that is the watermark, and [`as_of`] its time, the earliest click that
-//! waits. Conversions need no list: each line of a conversion's history, written in the conversion's transaction, waits
-//! in the same way (`conversion_change.counted`), and adds its status and takes the one before it away. Sums do not
-//! depend on the order of their terms, so neither does this one.
+//! What is counted is everything but lines and parts: that is the watermark, and [`as_of`] its time, the earliest
+//! click that waits. Conversions need no list: each line of a conversion's history, written in the conversion's
+//! transaction, waits in the same way (`conversion_change.counted`), and adds its status and takes the one before it
+//! away. Sums do not depend on the order of their terms, so neither does this one.
 //!
 //! Counts are many: there are about as many as clicks where clicks are few. [`sum`] adds them up over hours and days.
 //!

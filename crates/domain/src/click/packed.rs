@@ -5,8 +5,8 @@
 //! version 1 | which fields there are, 2 bytes, lowest first | the fields, in the order of `field` | the parameters
 //! ```
 //!
-//! Texts and numbers are those of [`bytes`](crate::bytes). A parameter is its number and its text, and the parameters go on
-//! until the end. A text that many clicks share stands elsewhere, and the row of the click has its key.
+//! Texts and numbers are those of [`bytes`](crate::bytes). A parameter is its number and its text, and the parameters
+//! go on until the end. A text that many clicks share stands elsewhere, and the row of the click has its key.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -20,7 +20,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Report, Error> {
             return Ok(done);
         }
         // The steps of counting anew are long, and may take their time.
-        let late = counted.rows + counted.places > 0 && counted.as_of < ctx.ambient.now().plus_ms(-LATE_MS);
+        let late = !counted.anew && counted.as_of < ctx.ambient.now().plus_ms(-LATE_MS);
         let goes_on = if late { ctx.breathe().await } else { ctx.rest(began).await };
         if !goes_on {
             return Ok(Report { more: true, ..done });

@@ -56,6 +56,8 @@ pub struct Counted {
     pub rows: u64,
     /// Places in the counts that were moved.
     pub places: u64,
+    /// Whether clicks were listed to be counted anew, which is a longer step than the others.
+    pub anew: bool,
     /// Whether more waits.
     pub behind: bool,
     /// Everything that was recorded before this time is counted.
@@ -71,17 +73,18 @@ pub async fn count(db: &Db, counting: &Arc<Counting>, now: Timestamp) -> Result<
         done => done?,
     };
     let as_of = if done.behind { db.read(move |tx| as_of(tx, now)).await? } else { now };
-    let Done { rows, places, behind } = done;
-    Ok(Counted { rows, places, behind, as_of })
+    let Done { rows, places, anew, behind } = done;
+    Ok(Counted { rows, places, anew, behind, as_of })
 }
 
 struct Done {
     rows: u64,
     places: u64,
+    anew: bool,
     behind: bool,
 }
 
-const BEHIND: Done = Done { rows: 0, places: 0, behind: true };
+const BEHIND: Done = Done { rows: 0, places: 0, anew: false, behind: true };
 
 /// Everything that was recorded before this time is counted: `now`, or the earliest time of what waits.
 pub fn as_of(tx: &mut Tx<'_>, now: Timestamp) -> Result<Timestamp, Error> {
@@ -127,7 +130,7 @@ impl Next {
 
 async fn step(db: &Db, counting: &Arc<Counting>) -> Result<Done, Error> {
     if super::recount_step(db).await? {
-        return Ok(BEHIND);
+        return Ok(Done { anew: true, ..BEHIND });
     }
     let own = Arc::clone(counting);
     match db.read(move |tx| Next::find(tx, &own)).await? {
@@ -138,7 +141,7 @@ async fn step(db: &Db, counting: &Arc<Counting>) -> Result<Done, Error> {
         Next::Add => {
             let own = Arc::clone(counting);
             let (places, more) = db.write(move |tx| gathered::add_next(tx, &own.owners)).await?;
-            Ok(Done { rows: 0, places, behind: more || !counting.memory().ended })
+            Ok(Done { places, behind: more || !counting.memory().ended, ..BEHIND })
         }
         Next::Read(gathering, noted) => {
             let state = gathering.state();
@@ -154,7 +157,7 @@ async fn step(db: &Db, counting: &Arc<Counting>) -> Result<Done, Error> {
             let (own, gathers) = (Arc::clone(counting), load.gathers());
             db.write(move |tx| load.take(tx, &own.owners)).await?;
             counting.memory().ended = !full;
-            Ok(Done { rows, places, behind: full || gathers })
+            Ok(Done { rows, places, anew: false, behind: full || gathers })
         }
     }
 }

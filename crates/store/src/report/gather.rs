@@ -153,11 +153,11 @@ impl Gathering {
         self.lines.add(self.after);
         self.clicks += line.int("clicks")?.unsigned_abs();
         let ids = ids(line)?;
-        let Some(notes) = line.opt_blob("notes")? else {
+        let Some(said) = line.opt_blob("notes")? else {
             unnoted.extend(ids);
             return Ok(());
         };
-        arrival::read(&notes, &ids, |click, place, keys| {
+        arrival::read(&said, &ids, |click, place, keys| {
             noted.add(click, keys);
             self.places.add(quarter(click.at()), place);
         })

@@ -1,10 +1,10 @@
 //! What many clicks add to the counts, gathered before it is added.
 //!
 //! Clicks come in an order that has nothing to do with the counts' own: of sixty that came together nearly each is of
-//! another place, on another page. So they are gathered by the thousand and put in the order of the counts' key, and then
-//! added in that order, some places in a transaction: those of many clicks share a page, and clicks that come wait for
-//! a short write. A click is in a line of arrival, or in a part that is gathered, or in the counts, and goes from one to
-//! the next in one transaction.
+//! another place, and often on another page. So they are gathered by the thousand and put in the order of the counts'
+//! key, and then added in that order, some places in a transaction: many clicks share a place or a page, and clicks
+//! that come wait for a short write. A click is in a line of arrival, or in a part that is gathered, or in the
+//! counts, and goes from one to the next in one transaction.
 //!
 //! A part is places of one network's quarter, one behind the other: the length of a [`place`], the place, and how many
 //! clicks are of it, in the shapes of [`domain::bytes`]. Places that differ in marks alone count together.
@@ -74,9 +74,9 @@ impl Places {
         let mut owned = Owned::default();
         for (start, places) in &self.0 {
             for (place, clicks) in places {
-                let owner = owners.of(tx, place::link(place).map_err(damaged)?)?;
+                let whose = owners.of(tx, place::link(place).map_err(damaged)?)?;
                 // A link is never taken away; without it nobody could be told of its clicks.
-                let network = owner.map_or(NetworkId(Uuid::nil()), |owner| owner.network);
+                let network = whose.map_or(NetworkId(Uuid::nil()), |whose| whose.network);
                 owned.0.entry((network, *start)).or_default().push((place.clone(), *clicks));
             }
         }
@@ -86,7 +86,10 @@ impl Places {
 
 /// Places of networks' quarters, with how many clicks are of each.
 #[derive(Debug, Default)]
-pub(super) struct Owned(BTreeMap<(NetworkId, Timestamp), Vec<(Vec<u8>, i64)>>);
+pub(super) struct Owned(BTreeMap<(NetworkId, Timestamp), Vec<Counted>>);
+
+/// A place, and how many clicks are of it.
+type Counted = (Vec<u8>, i64);
 
 impl Owned {
     pub(super) fn len(&self) -> usize {
@@ -167,7 +170,7 @@ fn start(part: &Row) -> Result<Timestamp, Error> {
     part.int("start_ms").map(Timestamp::from_ms)
 }
 
-fn pack(places: &[(Vec<u8>, i64)]) -> Vec<u8> {
+fn pack(places: &[Counted]) -> Vec<u8> {
     let mut to = Writer::default();
     for (place, clicks) in places {
         to.number(place.len() as u64);

@@ -1,5 +1,5 @@
-//! A place in the counts as notes and gathered parts name it: the link, the verdict and the marks in two bytes each, the
-//! country and the device with a byte of length, and the operating system.
+//! A place in the counts as notes and gathered parts name it: the link, the verdict and the marks in two bytes each,
+//! the country and the device with a byte of length, and the operating system.
 
 use domain::bytes::{Damaged, Reader};
 use domain::click::{Facts, Marks, Verdict};

@@ -56,9 +56,9 @@ pub(super) fn run(connection: &Connection, asked: &Asked) {
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Moves what it can without waiting for readers. With a full disk the log just stays longer. An I/O error ends the
-/// process: after a failed fsync of the database file the kernel calls its pages clean, a second attempt would succeed
-/// without having written them, and the log that still holds them would be reused. Returns how many of the log's pages are
-/// moved, unless it failed or somebody else is at it.
+/// process: after a failed fsync of the database file the kernel calls its pages clean, a second attempt would
+/// succeed without having written them, and the log that still holds them would be reused. Returns how many of the
+/// log's pages are moved, unless it failed or somebody else is at it.
 pub(super) fn checkpoint(connection: &Connection) -> Option<i32> {
     let moved = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i32>(0)? == 0).then_some(row.get(2)?));
     let done = connection.query_row("pragma wal_checkpoint(passive)", [], moved).inspect_err(|error| {

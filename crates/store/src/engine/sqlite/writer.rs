@@ -20,16 +20,17 @@ use crate::value::Value;
 /// Pages more in the WAL after which they are moved into the database, beside the commits.
 const CHECKPOINT_PAGES: i32 = 2_000;
 
-/// Pages in the WAL from which on it is to begin anew, which it does only when all of it is moved and nobody writes. The
-/// writer moves the last [`FEW_PAGES`] itself, between two commits.
+/// Pages in the WAL from which on it is to begin anew, which it does only when all of it is moved and nobody writes.
+/// The writer moves the last [`FEW_PAGES`] itself, between two commits.
 const MAX_PAGES: i32 = 12_000;
 
 /// Moved in a millisecond or two.
 const FEW_PAGES: i32 = 256;
 
 /// Pages in the WAL beyond which the writer moves them itself, however many are left: it is filled faster than it is
-/// moved beside the commits.
-const TOO_MANY_PAGES: i32 = 48_000;
+/// moved beside the commits. They fit into the part of its file that is kept, so that no commit waits for the file to
+/// grow again.
+const TOO_MANY_PAGES: i32 = 15_000;
 
 pub(super) fn run(
     connection: &mut Connection,
