@@ -76,6 +76,7 @@ impl<'a> Reader<'a> {
         let text = std::str::from_utf8(self.take(length)?).map_err(|_| Damaged("no text"))?;
         Ok(text.to_owned())
     }
+
     /// All that is left, as a text.
     pub fn rest(self) -> Result<String, Damaged> {
         let text = std::str::from_utf8(self.0).map_err(|_| Damaged("no text"))?;

@@ -58,21 +58,21 @@ pub struct Counted {
     pub places: u64,
     /// Whether clicks were listed to be counted anew, which is a longer step than the others.
     pub anew: bool,
-    /// Whether more waits.
+    /// Whether more waits of what had come when clicks were last taken.
     pub behind: bool,
     /// Everything that was recorded before this time is counted.
     pub as_of: Timestamp,
 }
 
-/// Counts the next of what waits, in one transaction. Several processes may do so at once: what another one counted is
-/// not counted again.
+/// One step of the counting, which writes one transaction at most. Several processes may do so at once: what another one
+/// counted is not counted again.
 pub async fn count(db: &Db, counting: &Arc<Counting>, now: Timestamp) -> Result<Counted, Error> {
     let done = match step(db, counting).await {
         // Another process was first, or begins to count anew; its work is not ours.
         Err(Error::Stale) => BEHIND,
         done => done?,
     };
-    let as_of = if done.behind { db.read(move |tx| as_of(tx, now)).await? } else { now };
+    let as_of = db.read(move |tx| as_of(tx, now)).await?;
     let Done { rows, places, anew, behind } = done;
     Ok(Counted { rows, places, anew, behind, as_of })
 }
