@@ -64,8 +64,8 @@ pub struct Counted {
     pub as_of: Timestamp,
 }
 
-/// One step of the counting, which writes one transaction at most. Several processes may do so at once: what another one
-/// counted is not counted again.
+/// One step of the counting, which writes one transaction at most. Several processes may do so at once: what another
+/// one counted is not counted again.
 pub async fn count(db: &Db, counting: &Arc<Counting>, now: Timestamp) -> Result<Counted, Error> {
     let done = match step(db, counting).await {
         // Another process was first, or begins to count anew; its work is not ours.
