@@ -9,6 +9,7 @@ mod api;
 mod app;
 mod envelope;
 mod error;
+mod head;
 mod health;
 pub mod link_check;
 mod listen;

@@ -1,31 +1,29 @@
 //! Listening: an accept loop with a bound on everything that a stranger can take up: connections, bytes and time.
 
+pub(crate) mod answer;
+mod connection;
 mod gate;
+mod guest;
+mod lane;
 mod watch;
 
-use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch::Sender;
 use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::meter;
 use crate::router::Front;
 
+use self::connection::Reception;
 pub use self::gate::Gate;
 use self::gate::{Place, Turned};
-use self::watch::{Watch, Watched};
 
 /// The pause after an accept that failed for everybody (no file descriptors, no memory), so that the loop does not
 /// spin while connections end.
@@ -127,20 +125,17 @@ fn is_one_connection_s(error: &io::Error) -> bool {
 /// The connections of one listener.
 struct Door {
     app: Arc<App>,
-    front: Arc<Front>,
+    reception: Arc<Reception>,
     gate: Gate,
-    http: http1::Builder,
-    graceful: GracefulShutdown,
+    stopping: Sender<bool>,
     open: JoinSet<()>,
 }
 
 impl Door {
     fn new(app: Arc<App>, gate: Gate) -> Self {
-        let mut http = http1::Builder::new();
-        // The waits are watched by `Watch`, which costs no timer per request.
-        http.header_read_timeout(None).max_buf_size(gate.limits().max_head_bytes.max(8 * 1024));
-        let front = Arc::new(Front::new(Arc::clone(&app), gate.limits().clone()));
-        Self { app, front, gate, http, graceful: GracefulShutdown::new(), open: JoinSet::new() }
+        let front = Front::new(Arc::clone(&app), gate.limits().clone());
+        let reception = Arc::new(Reception::new(front));
+        Self { app, reception, gate, stopping: Sender::default(), open: JoinSet::new() }
     }
 
     fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
@@ -155,37 +150,22 @@ impl Door {
     fn attend(&mut self, stream: TcpStream, peer: SocketAddr, place: Place) {
         // Only a matter of speed; a socket that is gone already fails at its first read.
         let _ = stream.set_nodelay(true);
-        let watch = Watch::new();
-        let front = Arc::clone(&self.front);
-        let noting = watch.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            noting.head_is_whole(!request.body().is_end_stream());
-            let (front, noting) = (Arc::clone(&front), noting.clone());
-            async move {
-                let answer = front.answer(peer.ip(), request).await;
-                noting.is_answered();
-                Ok::<_, Infallible>(answer)
-            }
-        });
-        let socket = TokioIo::new(Watched::new(stream, watch.clone()));
-        let connection = self.graceful.watch(self.http.serve_connection(socket, service));
-        let limits = Arc::clone(place.limits());
+        let reception = Arc::clone(&self.reception);
+        let stopping = self.stopping.subscribe();
         self.open.spawn(async move {
-            let _place = place;
-            tokio::select! {
-                // It ends by an error whenever the other side goes away; that is its business.
-                _ = connection => {}
-                () = watch.overdue(&limits) => {}
-            }
+            reception.attend(stream, peer.ip(), stopping).await;
+            drop(place);
         });
     }
 
     /// How many connections had to be cut.
     async fn drain(mut self) -> usize {
         let limit = self.gate.limits().drain_timeout;
-        let drained = tokio::time::timeout(limit, self.graceful.shutdown()).await;
-        while self.open.try_join_next().is_some() {}
-        let cut = if drained.is_ok() { 0 } else { self.open.len() };
+        self.stopping.send_replace(true);
+        let ended = async { while self.open.join_next().await.is_some() {} };
+        // Whoever has not ended by then is counted, and cut.
+        let _ = tokio::time::timeout(limit, ended).await;
+        let cut = self.open.len();
         self.open.shutdown().await;
         cut
     }

@@ -5,6 +5,7 @@
 //! is for the disk, shared with every other click of the moment. What is allocated is what is kept: the destination,
 //! the partner's values and the user agent go into the record.
 
+mod asked;
 #[cfg(test)]
 mod cost;
 
@@ -12,7 +13,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, LOCATION, REFERRER_POLICY, USER_AGENT};
+use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
@@ -22,64 +23,68 @@ use domain::id::{ClickId, LinkId};
 use domain::link::Link;
 use domain::sketch::{Recent, Seen};
 use domain::test_mode;
+use domain::time::Timestamp;
 use domain::visit::{Param, Visit};
 use domain::visitor::Visitor;
 use http_body_util::Full;
 use store::Ticket;
 use store::live::Known;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::{self, Fault};
 use crate::meter::Meter;
-use crate::origin;
+
+pub(crate) use self::asked::{Asked, Ordinary};
 
 /// Where tracking links live; the link's id follows.
 pub(crate) const PREFIX: &str = "/api/v1/offer-link/redirect/";
 
 const CLICK_VERDICT: HeaderName = HeaderName::from_static("x-click-verdict");
 
-/// How browsers say that they fetch ahead of a visit that may never come.
-const FETCH_AHEAD: [HeaderName; 4] = [
-    HeaderName::from_static("sec-purpose"),
-    HeaderName::from_static("purpose"),
-    HeaderName::from_static("x-moz"),
-    HeaderName::from_static("x-purpose"),
-];
+/// Goes with every redirect. The advertiser does not learn the page that the visitor came from: it may carry the
+/// partner's ids.
+const PRIVATE: [(HeaderName, &str); 2] = [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")];
 
 /// Headers of a redirect, and room for those that others add.
 const HEADERS: usize = 6;
 
-const MAX_USER_AGENT_BYTES: usize = 512;
-
-/// Answers one hit on a tracking link.
-pub(crate) async fn follow(app: &App, meter: &Meter, peer: IpAddr, head: &Parts) -> Response<Full<Bytes>> {
+/// Answers a request for a tracking link, whatever it looks like. Most come as [`Asked::read`] expects them and are
+/// answered before there is a request: see `listen::lane`.
+pub(crate) async fn answer(app: &App, meter: &Meter, peer: IpAddr, head: &Parts) -> Response<Full<Bytes>> {
     let recording = match head.method {
         Method::GET => true,
         // Answers what a GET would, and makes no click.
         Method::HEAD => false,
         _ => return error::wrong_method("GET, HEAD", &app.ambient, &head.headers),
     };
-    let Some(hit) = look(app, peer, head) else {
+    let asked = Asked::of(head, peer, &app.settings.proxies);
+    follow(app, meter, &asked, recording).await.answer(&head.headers)
+}
+
+/// Follows one hit on a tracking link, and records it if that is wanted.
+pub(crate) async fn follow(app: &App, meter: &Meter, asked: &Asked<'_>, recording: bool) -> Reply {
+    let Some(hit) = look(app, asked) else {
         meter.click(Verdict::LinkUnknown);
-        return unknown(app, head);
+        return unrecorded(app, Verdict::LinkUnknown);
     };
-    let asked = Instant::now();
+    let began = Instant::now();
     let ticket = recording.then(|| store::click::append(&app.db, &app.live.texts, &hit.click));
     // Hundreds of hits wait at once. What the record has taken is let go of before, and used again by the next.
-    let reply = hit.reply();
+    let (link, seen, reply) = (hit.click.link, hit.seen, hit.reply());
     if let Some(ticket) = ticket {
         if let Err(why) = durable(ticket).await {
-            meter.not_recorded("click", &why, reply.id.at());
+            meter.not_recorded("click", &why, reply.at);
             meter.click(Verdict::NotRecorded);
-            return not_recorded(app, head);
+            return unrecorded(app, Verdict::NotRecorded);
         }
-        meter.click_durable(asked.elapsed());
-        if let Some(seen) = reply.seen {
-            app.live.sketches.learn_seen(reply.link, seen);
+        meter.click_durable(began.elapsed());
+        if let Some(seen) = seen {
+            app.live.sketches.learn_seen(link, seen);
         }
         meter.click(reply.verdict);
     }
-    reply.answer(&head.headers)
+    reply
 }
 
 /// A hit on a known link, decided and not yet recorded.
@@ -92,29 +97,27 @@ struct Hit {
 }
 
 /// Decides about a hit from memory alone; `None` when there is no such link.
-fn look(app: &App, peer: IpAddr, head: &Parts) -> Option<Hit> {
+fn look(app: &App, asked: &Asked<'_>) -> Option<Hit> {
     let now = app.ambient.now();
     // The snapshot is borrowed, not locked, and let go of before anything waits.
     let catalog = app.live.catalog.load();
-    let link = link(&catalog, head)?;
-    let query = head.uri.query().unwrap_or_default();
-    let mut visit = Visit::read(query);
-    let is_test = test_mode::enter(&catalog, link, query, now, &mut visit);
+    let link = link(&catalog, asked)?;
+    let mut visit = Visit::read(asked.query);
+    let is_test = test_mode::enter(&catalog, link, asked.query, now, &mut visit);
 
-    let address = origin::client(peer, &head.headers, &app.settings.proxies);
-    let user_agent = user_agent(&head.headers);
-    let agent = app.visitors.agent(&user_agent);
+    let (address, user_agent) = (asked.address, &*asked.user_agent);
+    let agent = app.visitors.agent(user_agent);
     let whereabouts = app.visitors.whereabouts(address);
     let visitor = Visitor {
         visit: &visit,
         address,
         whereabouts: &whereabouts,
         agent: &agent,
-        languages: text(&head.headers, &ACCEPT_LANGUAGE),
+        languages: asked.languages,
         now,
         trusts_partner: link.offer.rules.trusts_partner_place,
     };
-    let seen = seen(&visitor, &user_agent);
+    let seen = seen(&visitor, user_agent);
     let window_s = app.settings.repeat_window_s;
     let recent = seen.map_or_else(Recent::default, |seen| app.live.sketches.recent(link.id, seen, window_s));
     let known = Known { live: &app.live, catalog: &catalog, recent };
@@ -123,13 +126,13 @@ fn look(app: &App, peer: IpAddr, head: &Parts) -> Option<Hit> {
     let mut marks = Marks::default();
     for (holds, mark) in [
         (is_test, Marks::TEST),
-        (is_fetch_ahead(&head.headers), Marks::PREFETCH),
+        (asked.fetches_ahead, Marks::PREFETCH),
         (app.visitors.is_bot(address, &agent), Marks::BOT),
     ] {
         marks = if holds { marks.with(mark) } else { marks };
     }
     let (id, random) = (ClickId(app.ambient.new_id(now)), (app.ambient.random)());
-    let hit = click::Hit { id, link, visitor: &visitor, user_agent: &user_agent, random, marks };
+    let hit = click::Hit { id, link, visitor: &visitor, user_agent, random, marks };
     let mut click = hit.decided(decision);
     let seen = seen.filter(|_| click.is_learnt());
     if seen.is_some() && recent.is_repeat {
@@ -149,10 +152,10 @@ fn seen(visitor: &Visitor<'_>, user_agent: &str) -> Option<Seen> {
 }
 
 /// The link that the path names, if it is one of the network that the host names.
-fn link<'c>(catalog: &'c Catalog, head: &Parts) -> Option<&'c Link> {
-    let id: LinkId = head.uri.path().strip_prefix(PREFIX)?.parse().ok()?;
+fn link<'c>(catalog: &'c Catalog, asked: &Asked<'_>) -> Option<&'c Link> {
+    let id: LinkId = asked.path.strip_prefix(PREFIX)?.parse().ok()?;
     let link = catalog.links.get(&id)?;
-    let network = catalog.network_of_host(origin::host(head))?;
+    let network = catalog.network_of_host(asked.host)?;
     (link.offer.network.id == network.id).then_some(link)
 }
 
@@ -183,37 +186,61 @@ async fn durable(ticket: Result<Ticket, store::Error>) -> Result<(), store::Erro
 
 impl Hit {
     fn reply(self) -> Reply {
-        let Click { id, link, verdict, facts, .. } = self.click;
+        let Click { id, verdict, facts, .. } = self.click;
         let Facts { destination, message, .. } = facts;
-        Reply { id, link, verdict, destination, message, parameter: self.parameter, seen: self.seen }
+        let (at, message, parameter) = (id.at(), message.into(), self.parameter);
+        Reply { id: id.uuid(), at, verdict, destination, message, parameter }
     }
 }
 
-/// What is left of a hit while its record is on the way to the disk.
-struct Reply {
-    id: ClickId,
-    link: LinkId,
+/// Nothing was recorded: there is nothing that the hit could be recorded under, or it could not be done.
+fn unrecorded(app: &App, verdict: Verdict) -> Reply {
+    let message = if verdict == Verdict::LinkUnknown {
+        "No such tracking link; copy the whole link again from where you were given it"
+    } else {
+        "The click could not be recorded; try again in a moment"
+    };
+    let (at, destination) = (app.ambient.now(), String::new());
+    Reply { id: app.ambient.new_id(at), at, verdict, destination, message: message.into(), parameter: None }
+}
+
+/// What is left of a hit while its record is on the way to the disk, and what the visitor is told then.
+pub(crate) struct Reply {
+    /// The click's, or the answer's own where there is no click.
+    id: Uuid,
+    pub(crate) at: Timestamp,
     verdict: Verdict,
+    /// Where the visitor is sent; empty when nowhere.
     destination: String,
-    message: String,
+    message: Cow<'static, str>,
     parameter: Option<Cow<'static, str>>,
-    seen: Option<Seen>,
 }
 
 impl Reply {
-    fn answer(self, request: &HeaderMap) -> Response<Full<Bytes>> {
-        let mut answer = if self.destination.is_empty() {
-            let (parameter, id) = (self.parameter.as_deref(), self.id);
-            Fault::of_click(self.verdict, &self.message, parameter, id.uuid(), id.at()).answer(request)
-        } else {
+    /// Whether the visitor is sent on.
+    pub(crate) fn is_redirect(&self) -> bool {
+        !self.destination.is_empty()
+    }
+
+    /// The headers of a redirect.
+    pub(crate) fn headers(&self) -> [(HeaderName, &str); 4] {
+        let [kept, referred] = PRIVATE;
+        [(LOCATION, &*self.destination), kept, referred, (CLICK_VERDICT, self.verdict.code())]
+    }
+
+    /// The answer, as a page if it is none but a word and the client prefers that.
+    pub(crate) fn answer(self, request: &HeaderMap) -> Response<Full<Bytes>> {
+        let mut answer = if self.is_redirect() {
             redirect(self.destination)
+        } else {
+            let parameter = self.parameter.as_deref();
+            Fault::of_click(self.verdict, &self.message, parameter, self.id, self.at).answer(request)
         };
         answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(self.verdict.code()));
         answer
     }
 }
 
-/// The advertiser does not learn the page that the visitor came from: it may carry the partner's ids.
 fn redirect(destination: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = StatusCode::FOUND;
@@ -221,89 +248,6 @@ fn redirect(destination: String) -> Response<Full<Bytes>> {
     *headers = HeaderMap::with_capacity(HEADERS);
     // Sendable by what was looked at before the click was recorded.
     headers.extend(HeaderValue::from_maybe_shared(Bytes::from(destination)).ok().map(|to| (LOCATION, to)));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.extend(PRIVATE.map(|(name, value)| (name, HeaderValue::from_static(value))));
     answer
-}
-
-/// Nothing is known that the hit could be recorded under; it is only counted.
-fn unknown(app: &App, head: &Parts) -> Response<Full<Bytes>> {
-    let message = "No such tracking link; copy the whole link again from where you were given it";
-    unrecorded(app, head, Verdict::LinkUnknown, message)
-}
-
-fn not_recorded(app: &App, head: &Parts) -> Response<Full<Bytes>> {
-    unrecorded(app, head, Verdict::NotRecorded, "The click could not be recorded; try again in a moment")
-}
-
-fn unrecorded(app: &App, head: &Parts, verdict: Verdict, message: &str) -> Response<Full<Bytes>> {
-    let at = app.ambient.now();
-    let fault = Fault::of_click(verdict, message, None, app.ambient.new_id(at), at);
-    let mut answer = fault.answer(&head.headers);
-    answer.headers_mut().insert(CLICK_VERDICT, HeaderValue::from_static(verdict.code()));
-    answer
-}
-
-/// A header as text; empty when it is not there or is no text.
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// The user agent as text, cut to what is kept.
-fn user_agent(headers: &HeaderMap) -> Cow<'_, str> {
-    let Some(value) = headers.get(USER_AGENT) else { return Cow::Borrowed("") };
-    let text = std::str::from_utf8(value.as_bytes())
-        .map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed);
-    if text.len() <= MAX_USER_AGENT_BYTES {
-        return text;
-    }
-    let end = text.floor_char_boundary(MAX_USER_AGENT_BYTES);
-    Cow::Owned(text[..end].to_owned())
-}
-
-fn is_fetch_ahead(headers: &HeaderMap) -> bool {
-    let says_so = |value: &HeaderValue| {
-        let purpose = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-        purpose.contains("prefetch") || purpose.contains("preview")
-    };
-    FETCH_AHEAD.iter().any(|name| headers.get_all(name).iter().any(says_so))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(name: &'static str, value: &[u8]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, HeaderValue::from_bytes(value).unwrap());
-        headers
-    }
-
-    #[test]
-    fn fetches_ahead_are_recognised() {
-        let ahead: [(&'static str, &[u8]); 5] = [
-            ("sec-purpose", b"prefetch;prerender"),
-            ("purpose", b"Prefetch"),
-            ("x-moz", b"prefetch"),
-            ("x-purpose", b"preview"),
-            ("x-purpose", b"\xff prefetch"),
-        ];
-        for (name, value) in ahead {
-            assert!(is_fetch_ahead(&headers(name, value)), "{name}");
-        }
-        assert!(!is_fetch_ahead(&headers("purpose", b"visit")));
-        assert!(!is_fetch_ahead(&headers("sec-fetch-mode", b"prefetch")));
-        assert!(!is_fetch_ahead(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn a_user_agent_is_cut_between_characters() {
-        assert_eq!(user_agent(&HeaderMap::new()), "");
-        assert_eq!(user_agent(&headers("user-agent", b"curl/8.5")), "curl/8.5");
-        let long = "é".repeat(300);
-        let cut = headers("user-agent", format!("x{long}").as_bytes());
-        assert_eq!(user_agent(&cut).len(), 511);
-        // Bytes that are no text grow when they are replaced; the limit holds all the same.
-        assert!(user_agent(&headers("user-agent", &[0xff; 512])).len() <= MAX_USER_AGENT_BYTES);
-    }
 }

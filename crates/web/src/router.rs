@@ -47,7 +47,7 @@ fn pages(site: &Arc<Site>) -> Router {
 
 /// Answers every request of every connection.
 pub(crate) struct Front {
-    site: Arc<Site>,
+    pub(crate) site: Arc<Site>,
     pages: Router,
 }
 
@@ -68,7 +68,7 @@ impl Front {
             fault.answer(request.headers()).map(Either::Left)
         } else if request.uri().path().starts_with(redirect::PREFIX) {
             let (head, _) = request.into_parts();
-            redirect::follow(&self.site.app, &self.site.meter, peer, &head).await.map(Either::Left)
+            redirect::answer(&self.site.app, &self.site.meter, peer, &head).await.map(Either::Left)
         } else {
             self.page(peer, request.map(Body::new)).await.map(Either::Right)
         };

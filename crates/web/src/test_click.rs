@@ -15,5 +15,5 @@ use crate::redirect;
 /// `head` is the request that a visitor at `peer` would send; whether it is a test is for the link's signature to say.
 pub async fn test_click(app: &App, peer: IpAddr, head: &Parts) -> Response<Full<Bytes>> {
     // Counters are found by their names: these count on where the server's own do.
-    redirect::follow(app, &Meter::new(), peer, head).await
+    redirect::answer(app, &Meter::new(), peer, head).await
 }

@@ -88,12 +88,6 @@ pub(super) struct Place {
     counted: Option<IpAddr>,
 }
 
-impl Place {
-    pub(super) fn limits(&self) -> &Arc<Limits> {
-        &self.gate.0.limits
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.gate.open();

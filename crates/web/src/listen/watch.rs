@@ -47,17 +47,23 @@ struct Note {
     at: AtomicU64,
     /// Whether the last request had a body. It may have been answered before all of that was read.
     body: AtomicBool,
+    /// Whether the last answer is there to its last byte.
+    whole: AtomicBool,
+    /// Whether a click has come between two requests that hyper answers.
+    click: AtomicBool,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
         let at = AtomicU64::new(Part::FirstByte as u64);
-        Self(Arc::new(Note { began: Instant::now(), at, body: AtomicBool::new(false) }))
+        let no = || AtomicBool::new(false);
+        Self(Arc::new(Note { began: Instant::now(), at, body: no(), whole: no(), click: no() }))
     }
 
     /// The head of a request is whole. Its time counts on: an answer is due from the first byte of its request.
     pub(super) fn head_is_whole(&self, has_body: bool) {
         self.0.body.store(has_body, Ordering::Relaxed);
+        self.0.whole.store(false, Ordering::Relaxed);
         let (_, since_ms) = self.read();
         self.write(Part::Answer, since_ms);
     }
@@ -65,6 +71,26 @@ impl Watch {
     /// The answer is made and goes out. Bytes on the wire would not tell: `100 Continue` goes out before it.
     pub(super) fn is_answered(&self) {
         self.write(Part::Idle, self.now_ms());
+    }
+
+    /// All of the answer's body has been taken to be sent.
+    pub(super) fn answer_is_whole(&self) {
+        self.0.whole.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last request is answered to the last byte, sent or about to be.
+    pub(super) fn is_over(&self) -> bool {
+        self.read().0 == Part::Idle && self.0.whole.load(Ordering::Relaxed)
+    }
+
+    /// A click has come, which is not hyper's.
+    pub(super) fn click_came(&self) {
+        self.0.click.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a click has come; it is told once.
+    pub(super) fn has_click(&self) -> bool {
+        self.0.click.swap(false, Ordering::Relaxed)
     }
 
     /// Returns when a part has taken longer than its limit, within one more `head_timeout`.

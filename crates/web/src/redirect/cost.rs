@@ -22,15 +22,17 @@ use domain::sketch::Seen;
 use domain::time::{DAY_MS, Timestamp};
 use domain::visit::Visit;
 use domain::visitor::{Agent, Device, Visitor, Whereabouts};
+use ipnet::IpNet;
 use store::live::{Known, Live};
 use uuid::Uuid;
 
-use super::redirect;
+use super::Ordinary;
+use crate::listen::answer::Pen;
 
-/// The instructions of one click from its query on: until it is decided; with its destination expanded; and then packed
-/// for the record, or answered.
-const GUARDED: [(&str, u64); 4] =
-    [("decided", 16_146), ("expanded", 20_890), ("packed", 22_897), ("answered", 26_036)];
+/// The instructions of one click: until the head of its request is read; until it is decided; with its destination
+/// expanded; and then packed for the record, or with its answer written.
+const GUARDED: [(&str, u64); 5] =
+    [("read", 11_421), ("decided", 24_932), ("expanded", 29_337), ("packed", 31_399), ("answered", 33_527)];
 
 /// How much a part may rise before it is told, in percent.
 const RISE: u64 = 5;
@@ -40,8 +42,19 @@ const ROUNDS: u64 = 200;
 /// Names the part to a copy of this test that runs under callgrind.
 const PART: &str = "PITLANE_COUNTED_PART";
 
-const QUERY: &str =
-    "pub_click_id=clk-0198f1c27a3b-17&pub_member_id=member-4711&pub_sub_1=campaign-3&pub_sub_2=creative-7";
+/// As a browser sends it through a proxy.
+const HEAD: &str = "GET /api/v1/offer-link/redirect/0198f1c2-7a3b-7c4d-8e5f-a1b2c3d4e5f6\
+    ?pub_click_id=clk-0198f1c27a3b-17&pub_member_id=member-4711&pub_sub_1=campaign-3&pub_sub_2=creative-7 HTTP/1.1\r\n\
+    Host: api.acme.example\r\n\
+    User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/128.0.0.0 Safari/537.36\r\n\
+    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+    Accept-Language: en-US,en;q=0.9\r\n\
+    Accept-Encoding: gzip, deflate, br\r\n\
+    Cookie: consent=1\r\n\
+    X-Forwarded-For: 198.51.100.77\r\n\
+    Connection: keep-alive\r\n\r\n";
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const AGENT: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
                      Chrome/128.0.0.0 Safari/537.36";
 const DESTINATION: &str =
@@ -96,6 +109,7 @@ struct World {
     skeleton: Skeleton,
     agent: Agent,
     whereabouts: Whereabouts,
+    proxies: Vec<IpNet>,
 }
 
 impl World {
@@ -116,22 +130,30 @@ impl World {
             live.sketches.learn_seen(link.id, Seen::of(&click, &member, address, AGENT, NOW));
         }
         let skeleton = Skeleton::of(&link).unwrap();
-        Self { catalog: Catalog::default(), link, live, skeleton, agent, whereabouts: Whereabouts::default() }
+        let (catalog, whereabouts, proxies) =
+            (Catalog::default(), Whereabouts::default(), vec![PROXY.into()]);
+        Self { catalog, link, live, skeleton, agent, whereabouts, proxies }
     }
 
     /// One click, up to this part.
     fn run(&self, part: &str) {
-        let visit = Visit::read(std::hint::black_box(QUERY));
+        let head = std::hint::black_box(HEAD).as_bytes();
+        let asked = Ordinary::read(head, PROXY, &self.proxies).expect("an ordinary head").asked;
+        if part == "read" {
+            std::hint::black_box(asked);
+            return;
+        }
+        let visit = Visit::read(asked.query);
         let visitor = Visitor {
             visit: &visit,
-            address: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77)),
+            address: asked.address,
             whereabouts: &self.whereabouts,
             agent: &self.agent,
-            languages: "",
+            languages: asked.languages,
             now: NOW,
             trusts_partner: false,
         };
-        let seen = super::seen(&visitor, AGENT).unwrap();
+        let seen = super::seen(&visitor, &asked.user_agent).unwrap();
         let recent = self.live.sketches.recent(self.link.id, seen, 86_400);
         let known = Known { live: &self.live, catalog: &self.catalog, recent };
         let decision = click::decide(&self.link, &visitor, &known, &mut ());
@@ -143,7 +165,7 @@ impl World {
             id: ClickId(Uuid::from_u128(0x0198_f1c2_7a3b_7c4d_8e5f_a1b2_c3d4_e5f6)),
             link: &self.link,
             visitor: &visitor,
-            user_agent: AGENT,
+            user_agent: &asked.user_agent,
             random: 7,
             marks: Marks::default(),
         };
@@ -154,7 +176,10 @@ impl World {
                 let shared = Shared { agent: Some(1), skeleton: Some((2, &self.skeleton)) };
                 drop(std::hint::black_box(click.pack(shared)));
             }
-            _ => drop(std::hint::black_box(redirect(click.facts.destination))),
+            _ => {
+                let reply = super::Hit { click, seen: None, parameter: None }.reply();
+                std::hint::black_box(Pen::default().redirect(&reply, false));
+            }
         }
     }
 }
