@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 
@@ -32,6 +33,20 @@ pub(super) struct Reception {
 pub(super) struct Inlet {
     pub(super) socket: Watched,
     pub(super) bytes: Vec<u8>,
+}
+
+/// Room for the head of a usual click.
+const USUAL_HEAD: usize = 2 * 1024;
+
+impl Inlet {
+    /// Reads what has come, as far as there is room for it, and makes room when there is little; 0 when the other side
+    /// has ended.
+    pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.bytes.capacity() - self.bytes.len() < USUAL_HEAD / 4 {
+            self.bytes.reserve(USUAL_HEAD.max(self.bytes.len()));
+        }
+        pin!(self.socket.read_buf(&mut self.bytes)).poll(context)
+    }
 }
 
 impl Reception {

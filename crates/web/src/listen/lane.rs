@@ -6,16 +6,13 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::task::Poll;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::listen::answer::Pen;
 use crate::listen::connection::{Inlet, Stop};
 use crate::listen::watch::Watch;
 use crate::redirect::{self, Ordinary};
 use crate::router::Front;
-
-/// Room for the head of a usual click.
-const USUAL_HEAD: usize = 2 * 1024;
 
 /// A click whose head is longer is left to hyper.
 const MAX_HEAD: usize = 16 * 1024;
@@ -68,10 +65,11 @@ impl<'f> Lane<'f> {
             let length = click.length;
             let reply = redirect::follow(&site.app, &site.meter, &click.asked, true).await;
             let stopping = poll_fn(|context| Poll::Ready(stop.poll(context))).await;
-            let (status, answer) = self.pen.write(reply, click.accept, stopping).await;
+            let last = click.last || stopping;
+            let (status, answer) = self.pen.write(reply, click.accept, last).await;
             watch.is_answered();
             site.meter.answered(status);
-            if self.inlet.socket.write_all(answer).await.is_err() || stopping {
+            if self.inlet.socket.write_all(answer).await.is_err() || last {
                 return Next::Close;
             }
             self.inlet.bytes.drain(..length);
@@ -83,15 +81,12 @@ impl<'f> Lane<'f> {
 
     /// Whether more came; not when the other side has ended, or we do.
     async fn more(&mut self, stop: &mut Stop<'_, impl Future<Output = ()>>) -> bool {
-        let bytes = &mut self.inlet.bytes;
-        if bytes.len() == bytes.capacity() {
-            bytes.reserve(USUAL_HEAD.max(bytes.len()));
-        }
-        tokio::select! {
-            biased;
-            read = self.inlet.socket.read_buf(bytes) => read.is_ok_and(|length| length > 0),
-            () = poll_fn(|context| if stop.poll(context) { Poll::Ready(()) } else { Poll::Pending }) => false,
-        }
+        let more = poll_fn(|context| match self.inlet.poll_more(context) {
+            Poll::Ready(read) => Poll::Ready(read.is_ok_and(|length| length > 0)),
+            Poll::Pending if stop.poll(context) => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        });
+        more.await
     }
 
     /// Whether the head of a click may go on where the room for it ended.

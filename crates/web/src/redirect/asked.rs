@@ -69,6 +69,8 @@ pub(crate) struct Ordinary<'a> {
     pub(crate) asked: Asked<'a>,
     /// The `Accept` header, for an answer that is no redirect.
     pub(crate) accept: &'a [u8],
+    /// Nothing follows on this connection.
+    pub(crate) last: bool,
     /// Bytes of the head, its empty line included. What follows is the next request.
     pub(crate) length: usize,
 }
@@ -98,7 +100,7 @@ impl<'a> Ordinary<'a> {
         let languages = found.languages.map_or(Some(""), visible)?;
         let fetches_ahead = found.fetches_ahead;
         let asked = Asked { path, query, host, address, user_agent, languages, fetches_ahead };
-        Some(Self { asked, accept: found.accept.unwrap_or_default(), length })
+        Some(Self { asked, accept: found.accept.unwrap_or_default(), last: found.last, length })
     }
 }
 
@@ -111,6 +113,7 @@ struct Found<'a> {
     languages: Option<&'a [u8]>,
     forwarded: Option<&'a [u8]>,
     fetches_ahead: bool,
+    last: bool,
 }
 
 impl<'a> Found<'a> {
@@ -122,6 +125,10 @@ impl<'a> Found<'a> {
             4 if is("host") => &mut self.host,
             6 if is("accept") => &mut self.accept,
             10 if is("user-agent") => &mut self.user_agent,
+            10 if is("connection") && value.eq_ignore_ascii_case(b"close") => {
+                self.last = true;
+                return Some(());
+            }
             15 if is("accept-language") => &mut self.languages,
             15 if is("x-forwarded-for") => &mut self.forwarded,
             5 | 7 | 9 | 11 if FETCH_AHEAD.iter().any(|known| is(known.as_str())) => {
@@ -216,7 +223,7 @@ mod tests {
             head("?pub_click_id=a%20b&pub_member_id={member}", &[b"host:x:8080", b"ACCEPT: text/html"]),
             head("?a=1?b", &[b"Host: x", b"User-Agent: curl/8.5", b"Accept-Language: de-CH, en;q=0.5"]),
             head("", &[b"Host: x", b"X-Forwarded-For: 6.6.6.6, 192.0.2.7", b"Connection: keep-alive"]),
-            head("", &[b"Host: x", b"X-Forwarded-For: nobody"]),
+            head("", &[b"Host: x", b"X-Forwarded-For: nobody", b"Connection: Close"]),
             head("", &[b"Host: x", b"Sec-Purpose: prefetch;prerender", b"Cookie: a=b"]),
             head("", &[b"Host: x", b"X-Moz: no", b"Purpose: Prefetch"]),
             head("", &[b"Host: x", b"User-Agent: \xff\xfe", b"X-Purpose: \xff preview"]),
@@ -229,6 +236,7 @@ mod tests {
                 let read = Ordinary::read(&bytes, PEER, &proxies).expect(&text);
                 assert_eq!(read.asked, Asked::of(&parts, PEER, &proxies), "{text}");
                 assert_eq!(read.length, bytes.len(), "{text}");
+                assert_eq!(read.last, text.contains("Close"), "{text}");
                 assert_eq!(read.accept, parts.headers.get("accept").map_or(&b""[..], HeaderValue::as_bytes));
             }
         }
@@ -242,7 +250,7 @@ mod tests {
             b"Transfer-Encoding: chunked",
             b"Expect: 100-continue",
             b"Upgrade: h2c",
-            b"Connection: close",
+            b"Connection: close, upgrade",
             b"Connection: keep-alive, upgrade",
             b"Accept: */*\r\nAccept: text/html",
             b"User-Agent: a\r\nUser-Agent: b",

@@ -7,6 +7,7 @@
 )]
 
 mod click;
+mod lane;
 mod listen;
 mod page;
 mod postback;
