@@ -40,7 +40,7 @@ pub(crate) const PAUSED: LinkId = LinkId(Uuid::from_u128(0x12));
 pub(crate) const UNAPPROVED: LinkId = LinkId(Uuid::from_u128(0x13));
 
 /// Long enough for the slowest machine; only a broken test waits so long.
-const AT_MOST: Duration = Duration::from_secs(30);
+pub(crate) const AT_MOST: Duration = Duration::from_secs(30);
 
 /// The time in these tests: it stands still, and ids count up.
 const NOW: Timestamp = Timestamp::from_ms(1_795_000_000_000);
