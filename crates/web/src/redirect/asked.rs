@@ -141,6 +141,11 @@ impl<'a> Found<'a> {
     }
 }
 
+/// Whether all bytes are such. Looking at every one, also after one that is not, is what can be done many at a time.
+fn all(text: &str, such: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, byte| all & such(byte))
+}
+
 /// Whether a byte may stand in a path and a query, by everybody's reading.
 fn is_of_a_target(byte: u8) -> bool {
     matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~')
@@ -149,7 +154,7 @@ fn is_of_a_target(byte: u8) -> bool {
 /// A value of visible characters as text.
 fn visible(value: &[u8]) -> Option<&str> {
     let text = str::from_utf8(value).ok()?;
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')).then_some(text)
+    all(text, |byte| matches!(byte, b' '..=b'~' | b'\t')).then_some(text)
 }
 
 /// A header as text; empty when it is not there or is no text.
@@ -159,7 +164,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
 
 /// The user agent as text, cut to what is kept.
 fn user_agent(value: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(value);
+    let text = str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed);
     if text.len() <= MAX_USER_AGENT_BYTES {
         return text;
     }
