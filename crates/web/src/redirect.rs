@@ -49,7 +49,7 @@ const PRIVATE: [(HeaderName, &str); 2] = [(CACHE_CONTROL, "no-store"), (REFERRER
 /// Headers of a redirect, and room for those that others add.
 const HEADERS: usize = 6;
 
-/// Answers a request for a tracking link, whatever it looks like. Most come as [`Asked::read`] expects them and are
+/// Answers a request for a tracking link, whatever it looks like. Most come as [`Ordinary::read`] expects them and are
 /// answered before there is a request: see `listen::lane`.
 pub(crate) async fn answer(app: &App, meter: &Meter, peer: IpAddr, head: &Parts) -> Response<Full<Bytes>> {
     let recording = match head.method {

@@ -55,7 +55,8 @@ impl<'f> Lane<'f> {
         }
         loop {
             let site = &self.front.site;
-            let Some(click) = Ordinary::read(&self.inlet.bytes, self.peer, &site.app.settings.proxies) else {
+            let click = Ordinary::read(&self.inlet.bytes, self.peer, &site.app.settings.proxies);
+            let Some(click) = click.filter(|click| click.length <= site.limits.max_head_bytes) else {
                 if self.is_cut_off() && self.more(stop).await {
                     continue;
                 }

@@ -1,7 +1,7 @@
 //! What a click's decision looks at in the head of its request.
 //!
 //! Nearly all heads are ordinary: one line each of what is looked at, no body, nothing that a proxy could read in
-//! another way. Those are read where they lie ([`Asked::read`]). Every other head is made a request first, by hyper,
+//! another way. Those are read where they lie ([`Ordinary::read`]). Every other head is made a request first, by hyper,
 //! which knows all there is to know about the others ([`Asked::of`]).
 
 use std::borrow::Cow;
@@ -83,8 +83,7 @@ impl<'a> Ordinary<'a> {
         let Ok(Status::Complete(length)) = request.parse_with_uninit_headers(bytes, &mut lines) else {
             return None;
         };
-        let target =
-            request.path.filter(|target| target.starts_with(PREFIX) && target.bytes().all(is_of_a_target))?;
+        let target = request.path.filter(|path| path.starts_with(PREFIX) && all(path, is_of_a_target))?;
         if request.method != Some("GET") || request.version != Some(1) {
             return None;
         }
