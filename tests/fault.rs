@@ -64,7 +64,8 @@ fn works(server: &Server, traffic: &Arc<Traffic>) {
     let (promised, refused) = (traffic.promised(), traffic.refused().len());
     traffic.begin(server.url(), CLIENTS, 60).end();
     assert!(traffic.promised() >= promised + 60, "{} after {promised}", traffic.promised());
-    assert_eq!((traffic.refused().len(), traffic.owed()), (refused, 0), "{:#?}", traffic.refused().last());
+    let left = (traffic.refused().len(), traffic.owed());
+    assert_eq!(left, (refused, 0), "{:#?}, with {:#?}", traffic.refused().last(), server.log());
 }
 
 /// Everything promised is stored, and everything refused was refused honestly.
