@@ -55,7 +55,10 @@ impl<'f> Lane<'f> {
         }
         loop {
             let site = &self.front.site;
-            let click = Ordinary::read(&self.inlet.bytes, self.peer, &site.app.settings.proxies);
+            let bytes = &self.inlet.bytes;
+            // What is not a click's is parsed by whoever answers it.
+            let read = || Ordinary::read(bytes, self.peer, &site.app.settings.proxies);
+            let click = is_click(bytes).then(read).flatten();
             let Some(click) = click.filter(|click| click.length <= site.limits.max_head_bytes) else {
                 if self.is_cut_off() && self.more(stop).await {
                     continue;
