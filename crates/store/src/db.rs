@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::completion::Completion;
-use crate::engine::{self, Verbs};
+use crate::engine::{self, ROWS_AT_ONCE, Verbs};
 use crate::error::{Error, Mistake};
 use crate::inbox::{Bounds, Inbox, Stats};
 use crate::migrate::MigrationText;
@@ -279,6 +279,27 @@ impl<'a> Tx<'a> {
             check_params(statement, params)?;
             verbs.execute(statement, params)
         })
+    }
+
+    /// Runs an insert of one row, `… values (?1, ?2, …) …`, for many of them in few statements, and returns how many rows
+    /// it changed. No two of them may be the same to its `on conflict`.
+    pub fn execute_each<const N: usize>(
+        &mut self,
+        statement: &'static Statement,
+        rows: &[[Value; N]],
+    ) -> Result<u64, Error> {
+        let (mut changed, mut rest) = (0, rows);
+        for at_once in ROWS_AT_ONCE {
+            while let Some((some, others)) = rest.split_at_checked(at_once) {
+                let params = some.as_flattened();
+                changed += self.step(statement.name, |verbs| {
+                    check_params(statement, params)?;
+                    verbs.execute_rows(statement, at_once, params)
+                })?;
+                rest = others;
+            }
+        }
+        Ok(changed)
     }
 
     /// Adds many rows to a table in one go.

@@ -198,6 +198,8 @@ pub(crate) enum Mistake {
     Placeholder,
     #[error("an unclosed quote or fragment")]
     Unclosed,
+    #[error("no `values (…)` that holds all parameters")]
+    NoRow,
     #[error("the check of the file found: {0}")]
     Damaged(String),
     #[error("a worker thread ended before its work")]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use domain::cap::Exhausted;
 use domain::catalog::Catalog;
-use domain::click::Standing;
+use domain::click::{Click, Standing};
 use domain::id::{ClickId, ConversionId, LinkId};
 use domain::link::Link;
 use domain::sketch::Recent;
@@ -26,7 +26,7 @@ pub use sketches::Sketches;
 pub use tallies::Tallies;
 pub use texts::Texts;
 
-use crate::{Db, EngineKind, Error, catalog, click, conversion, sketch, tally};
+use crate::{Db, EngineKind, Error, Tx, catalog, click, conversion, sketch, tally};
 
 /// How often the database is looked at.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -54,6 +54,7 @@ const CLICKS_EVERY: u64 = 20;
 
 /// The newest clicks that sketches are made of.
 const CLICKS: i64 = 20_000;
+const CLICKS_AT_ONCE: i64 = 500;
 
 /// The state that requests read.
 #[derive(Debug, Default)]
@@ -229,11 +230,25 @@ impl Follower {
         }
         // Learning a click twice changes nothing, so what other nodes recorded late is read again.
         let from = self.learnt.map_or(Timestamp::from_ms(0), |learnt| learnt.at().plus_ms(-LATE_MS));
-        let newest = self.db.read(move |tx| click::newest(tx, from, None, CLICKS)).await?;
+        let newest = self.db.read(move |tx| newest_clicks(tx, from)).await?;
         for click in newest.iter().rev() {
             self.live.sketches.learn(click);
         }
         self.learnt = newest.first().map(|click| click.id).or(self.learnt).or(Some(ClickId(Uuid::nil())));
         Ok(())
     }
+}
+
+/// The newest clicks since `from`, newest first. A page at a time: for many at once PostgreSQL sorts them all.
+fn newest_clicks(tx: &mut Tx<'_>, from: Timestamp) -> Result<Vec<Click>, Error> {
+    let mut clicks: Vec<Click> = Vec::new();
+    for _ in 0..CLICKS / CLICKS_AT_ONCE {
+        let page = click::newest(tx, from, clicks.last().map(|click| click.id), CLICKS_AT_ONCE)?;
+        let ended = page.is_empty();
+        clicks.extend(page);
+        if ended {
+            break;
+        }
+    }
+    Ok(clicks)
 }

@@ -33,6 +33,7 @@ pub static MIGRATIONS: &[MigrationText] = &[
         sql: include_str!("../migrations/V19__click_key_unsorted.sql"),
     },
     MigrationText { name: "V20__click_gathered", sql: include_str!("../migrations/V20__click_gathered.sql") },
+    MigrationText { name: "V21__arrival_plain", sql: include_str!("../migrations/V21__arrival_plain.sql") },
 ];
 
 /// Every statement that the store can run, so that a test can prepare each on each engine.

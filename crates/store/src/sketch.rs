@@ -30,8 +30,11 @@ pub async fn save(db: &Db, sketches: &Sketches, now: Timestamp) -> Result<usize,
     for shard in 0..SHARDS {
         let changed = sketches.take_changed(shard);
         for (done, step) in changed.chunks(STEP).enumerate() {
-            let rows: Vec<(LinkId, Vec<u8>)> = step.iter().map(|(link, seen)| (*link, pack(seen))).collect();
-            let put_all = move |tx: &mut Tx<'_>| rows.iter().try_for_each(|row| put(tx, row, now));
+            let row = |(link, seen): &(LinkId, Vec<Seen>)| -> [Value; 3] {
+                [link.uuid().into(), pack(seen).into(), now.ms().into()]
+            };
+            let rows: Vec<_> = step.iter().map(row).collect();
+            let put_all = move |tx: &mut Tx<'_>| tx.execute_each(&PUT, &rows).map(drop);
             if let Err(error) = db.write(put_all).await {
                 sketches.mark_changed(changed[done * STEP..].iter().map(|(link, _)| *link));
                 return Err(error);
@@ -40,10 +43,6 @@ pub async fn save(db: &Db, sketches: &Sketches, now: Timestamp) -> Result<usize,
         count += changed.len();
     }
     Ok(count)
-}
-
-fn put(tx: &mut Tx<'_>, (link, seen): &(LinkId, Vec<u8>), now: Timestamp) -> Result<(), Error> {
-    tx.execute(&PUT, &[link.uuid().into(), seen.clone().into(), now.ms().into()]).map(drop)
 }
 
 /// The saved sketches of links behind `after`, by link, at most `limit`.

@@ -7,7 +7,7 @@ use crate::value::Value;
 ///
 /// Parameters are `?1`, `?2`, …; a fragment in braces stands for what the engines spell differently:
 /// `{blob}` `{without_rowid}` `{skip_locked}` `{for_update}` `{greatest}` `{least}`, and
-/// `{bytes_of}(text{in_utf8})`.
+/// `{bytes_of}(text{in_utf8})`. A line of a migration after `{only_postgres}` is a comment to SQLite.
 /// `{greatest}(a, b)` and `{least}(a, b)` must not be given a null: the engines disagree about it.
 #[derive(Debug)]
 pub struct Statement {
@@ -177,6 +177,24 @@ pub(crate) fn expand(sql: &str, dialect: &Dialect) -> Result<String, Mistake> {
     Ok(out)
 }
 
+/// The shared SQL of an insert for one row, with its `values (…)` as often as there are rows: each has parameters of its
+/// own, behind those of the one before.
+pub(crate) fn for_rows(sql: &str, rows: usize) -> Result<String, Mistake> {
+    const BEGIN: &str = "values (";
+    let start = sql.find(BEGIN).ok_or(Mistake::NoRow)? + BEGIN.len() - 1;
+    let end = start + sql[start..].find(')').ok_or(Mistake::NoRow)? + 1;
+    if sql[..start].contains('?') || sql[end..].contains('?') {
+        return Err(Mistake::NoRow);
+    }
+    let width = sql[start..end].matches('?').count();
+    let row = |row: usize| {
+        let params: Vec<String> = (1..=width).map(|param| format!("?{}", row * width + param)).collect();
+        format!("({})", params.join(", "))
+    };
+    let all: Vec<String> = (0..rows).map(row).collect();
+    Ok(format!("{}{}{}", &sql[..start], all.join(", "), &sql[end..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +228,27 @@ mod tests {
             "select '{blob} ?1 it''s', \"?2\" \n, $3"
         );
         assert_eq!(expanded("select 'grün', ?1"), "select 'grün', $1");
+    }
+
+    #[test]
+    fn an_insert_takes_many_rows() {
+        let insert =
+            "insert into t (a, b) values (?1, ?2) on conflict (a) do update set b = t.b + excluded.b";
+        assert_eq!(for_rows(insert, 1).unwrap(), insert);
+        assert_eq!(
+            for_rows(insert, 3).unwrap(),
+            "insert into t (a, b) values (?1, ?2), (?3, ?4), (?5, ?6)
+             on conflict (a) do update set b = t.b + excluded.b"
+                .replace("\n            ", "")
+        );
+        for no_row in
+            ["delete from t where a = ?1", "insert into t (a) values (?1) on conflict do update set b = ?2"]
+        {
+            assert_eq!(
+                for_rows(no_row, 2).unwrap_err().to_string(),
+                "no `values (…)` that holds all parameters"
+            );
+        }
     }
 
     #[test]

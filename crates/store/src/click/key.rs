@@ -323,19 +323,18 @@ impl Lists {
 
     fn write(self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let Some((first, last)) = self.ends else { return Ok(()) };
-        for (prefix, mut entries) in self.entries {
+        let lists = self.entries.into_iter().map(|(prefix, mut entries)| -> [Value; 5] {
             entries.sort_unstable();
             entries.dedup();
-            let params: [Value; 5] = [
+            [
                 i64::from(prefix).into(),
                 first.uuid().into(),
                 last.uuid().into(),
                 self.clicks.into(),
                 entries.concat().into(),
-            ];
-            tx.execute(&ADD, &params)?;
-        }
-        Ok(())
+            ]
+        });
+        tx.execute_each(&ADD, &lists.collect::<Vec<_>>()).map(drop)
     }
 }
 

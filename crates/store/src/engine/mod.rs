@@ -4,6 +4,7 @@ mod courtesy;
 mod postgres;
 mod sqlite;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,16 +15,39 @@ use crate::db::{EngineKind, Options, Target};
 use crate::error::{Error, Mistake};
 use crate::inbox::Inbox;
 use crate::migrate::MigrationText;
-use crate::statement::{Append, Statement};
+use crate::statement::{Append, Dialect, Statement, expand, for_rows};
 use crate::value::{Row, Value};
 
 /// What an engine can do inside a transaction.
 pub(crate) trait Verbs {
     fn query(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>, Error>;
-    fn execute(&mut self, statement: &'static Statement, params: &[Value]) -> Result<u64, Error>;
+    fn execute(&mut self, statement: &'static Statement, params: &[Value]) -> Result<u64, Error> {
+        self.execute_rows(statement, 1, params)
+    }
+    /// An insert of so many rows, with the parameters of all of them.
+    fn execute_rows(
+        &mut self,
+        statement: &'static Statement,
+        rows: usize,
+        params: &[Value],
+    ) -> Result<u64, Error>;
     fn append(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error>;
     /// Prepares only; for the test that every statement is valid.
     fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error>;
+}
+
+/// Rows that one statement inserts, as many as there are. To begin and to end a statement costs SQLite as much as a row
+/// or two, and rows in the order of their keys go to where the one before went; it costs PostgreSQL a round trip.
+pub(crate) const ROWS_AT_ONCE: [usize; 3] = [64, 8, 1];
+
+/// The address of the static that names a statement, and how many rows it takes.
+type Key = (usize, usize);
+
+/// The key of a statement and its text for so many rows, in the spelling of an engine.
+fn text(statement: &'static Statement, rows: usize, dialect: &Dialect) -> Result<String, Error> {
+    let one = || Ok(Cow::Borrowed(statement.sql));
+    let sql = if rows == 1 { one() } else { for_rows(statement.sql, rows).map(Cow::Owned) };
+    sql.and_then(|sql| expand(&sql, dialect)).map_err(|mistake| Error::bug(statement.name, mistake))
 }
 
 /// Rows that one query may return; beyond it a caller must page.

@@ -7,7 +7,7 @@ use domain::report::Clicks;
 use super::owner::Owners;
 use super::sum::{self, Sums};
 use super::{ClickCounts, ClickKey, ConversionCounts, ConversionKey, Worth};
-use crate::{Error, Statement, Tx};
+use crate::{Error, Statement, Tx, Value};
 
 pub(crate) const ALL: &[&Statement] = &[&ADD_CLICKS, &ADD_CONVERSIONS];
 
@@ -41,8 +41,11 @@ pub(super) fn add(
     clicks: &ClickCounts,
     conversions: &ConversionCounts,
 ) -> Result<(), Error> {
-    clicks.iter().try_for_each(|(key, counts)| add_clicks(tx, key, counts))?;
-    conversions.iter().try_for_each(|(key, worth)| add_conversions(tx, key, worth))?;
+    let of_clicks: Vec<_> = clicks.iter().map(|(key, counts)| click_row(key, counts)).collect();
+    tx.execute_each(&ADD_CLICKS, &of_clicks)?;
+    let moved = conversions.iter().filter(|(_, worth)| **worth != Worth::default());
+    let of_conversions: Vec<_> = moved.map(|(key, worth)| conversion_row(key, worth)).collect();
+    tx.execute_each(&ADD_CONVERSIONS, &of_conversions)?;
     late(tx, owners, clicks, conversions)?.write(tx)
 }
 
@@ -76,8 +79,8 @@ fn late(
     Ok(sums)
 }
 
-fn add_clicks(tx: &mut Tx<'_>, key: &ClickKey, counts: &Clicks) -> Result<(), Error> {
-    let params = [
+fn click_row(key: &ClickKey, counts: &Clicks) -> [Value; 13] {
+    [
         key.network.uuid().into(),
         key.start.ms().into(),
         key.link.uuid().into(),
@@ -91,15 +94,11 @@ fn add_clicks(tx: &mut Tx<'_>, key: &ClickKey, counts: &Clicks) -> Result<(), Er
         counts.sent_on.into(),
         counts.bots.into(),
         counts.prefetches.into(),
-    ];
-    tx.execute(&ADD_CLICKS, &params).map(drop)
+    ]
 }
 
-fn add_conversions(tx: &mut Tx<'_>, key: &ConversionKey, worth: &Worth) -> Result<(), Error> {
-    if *worth == Worth::default() {
-        return Ok(());
-    }
-    let params = [
+fn conversion_row(key: &ConversionKey, worth: &Worth) -> [Value; 10] {
+    [
         key.network.uuid().into(),
         key.start.ms().into(),
         key.link.uuid().into(),
@@ -110,6 +109,5 @@ fn add_conversions(tx: &mut Tx<'_>, key: &ConversionKey, worth: &Worth) -> Resul
         worth.conversions.into(),
         worth.revenue_micros.into(),
         worth.payout_micros.into(),
-    ];
-    tx.execute(&ADD_CONVERSIONS, &params).map(drop)
+    ]
 }

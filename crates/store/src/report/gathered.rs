@@ -109,19 +109,19 @@ impl Owned {
 
     /// Keeps them in parts, to be added later. `first` is the earliest of the clicks.
     pub(super) fn put(&self, tx: &mut Tx<'_>, first: ClickId) -> Result<(), Error> {
+        let mut rows: Vec<[Value; 5]> = Vec::new();
         for ((network, start), places) in &self.0 {
             for (part, places) in (0_i64..).zip(places.chunks(PLACES_A_STEP)) {
-                let params: [Value; 5] = [
+                rows.push([
                     network.uuid().into(),
                     start.ms().into(),
                     first.uuid().into(),
                     part.into(),
                     pack(places).into(),
-                ];
-                tx.execute(&PUT, &params)?;
+                ]);
             }
         }
-        Ok(())
+        tx.execute_each(&PUT, &rows).map(std::mem::drop)
     }
 }
 

@@ -297,8 +297,8 @@ impl Sums {
 
     /// Adds them.
     pub(super) fn write(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        for (place, figures) in &self.clicks {
-            let params: [Value; 14] = [
+        let clicks = self.clicks.iter().map(|(place, figures)| -> [Value; 14] {
+            [
                 place.subject.into(),
                 place.span.ms().into(),
                 place.by_visitor.into(),
@@ -313,11 +313,12 @@ impl Sums {
                 figures.sent_on.into(),
                 figures.bots.into(),
                 figures.prefetches.into(),
-            ];
-            tx.execute(&ADD_CLICKS, &params)?;
-        }
-        for (place, worth) in self.conversions.iter().filter(|(_, worth)| **worth != Worth::default()) {
-            let params: [Value; 8] = [
+            ]
+        });
+        tx.execute_each(&ADD_CLICKS, &clicks.collect::<Vec<_>>())?;
+        let moved = self.conversions.iter().filter(|(_, worth)| **worth != Worth::default());
+        let conversions = moved.map(|(place, worth)| -> [Value; 8] {
+            [
                 place.subject.into(),
                 place.span.ms().into(),
                 place.start.ms().into(),
@@ -326,10 +327,9 @@ impl Sums {
                 worth.conversions.into(),
                 worth.revenue_micros.into(),
                 worth.payout_micros.into(),
-            ];
-            tx.execute(&ADD_CONVERSIONS, &params)?;
-        }
-        Ok(())
+            ]
+        });
+        tx.execute_each(&ADD_CONVERSIONS, &conversions.collect::<Vec<_>>()).map(drop)
     }
 }
 

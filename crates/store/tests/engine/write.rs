@@ -358,3 +358,38 @@ async fn health_goes_through_both_queues() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_go_in_together_are_each_added_or_changed() {
+    static ADD: Statement = Statement::new(
+        "test.add",
+        "insert into counter (name, value) values (?1, ?2)
+         on conflict (name) do update set value = counter.value + excluded.value",
+    );
+    static ALL: Statement = Statement::new("test.all", "select name, value from counter order by name");
+    on_each_engine(async |world| {
+        let db = world.open();
+        // 64, 64, 8 and 3 by themselves.
+        let rows: Vec<[Value; 2]> =
+            (0..139_i64).map(|number| [format!("c{number:03}").as_str().into(), number.into()]).collect();
+        let some = rows[100..].to_vec();
+        let changed = db
+            .write(move |tx| -> Result<_, Error> {
+                Ok([tx.execute_each(&ADD, &rows)?, tx.execute_each(&ADD, &some)?])
+            })
+            .await
+            .unwrap();
+        assert_eq!(changed, [139, 39]);
+        let found = db.read(|tx| tx.query(&ALL, &[])).await.unwrap();
+        let found: Vec<_> = found.iter().filter(|row| row.text("name").unwrap().starts_with('c')).collect();
+        assert_eq!(found.len(), 139);
+        for (number, row) in (0_i64..).zip(found) {
+            let times = if number < 100 { 1 } else { 2 };
+            assert_eq!(row.text("name").unwrap(), format!("c{number:03}"));
+            assert_eq!(row.int("value").unwrap(), number * times);
+        }
+        let none: [[Value; 2]; 0] = [];
+        assert_eq!(db.write(move |tx| tx.execute_each(&ADD, &none)).await.unwrap(), 0);
+    })
+    .await;
+}

@@ -8,6 +8,7 @@ use postgres::{Client, Config};
 
 use super::connect;
 use super::session::{Prepared, Session};
+use crate::engine::Key;
 use crate::error::Error;
 
 /// After a refused connection the next attempt waits this long, so that a queue of work fails fast.
@@ -18,7 +19,7 @@ pub(super) struct Link {
     config: Arc<Config>,
     timeout: Duration,
     client: Option<Client>,
-    prepared: HashMap<usize, Prepared>,
+    prepared: HashMap<Key, Prepared>,
     refused: Option<(Instant, Error)>,
 }
 

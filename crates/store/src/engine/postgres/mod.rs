@@ -38,7 +38,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     placeholder: '$',
     fragment: |name| match name {
         "blob" => Some("bytea"),
-        "without_rowid" => Some(""),
+        "without_rowid" | "only_postgres" => Some(""),
         "greatest" => Some("greatest"),
         "least" => Some("least"),
         "bytes_of" => Some("convert_to"),

@@ -11,9 +11,9 @@ use postgres::types::private::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::{DIALECT, classify};
-use crate::engine::{MAX_ROWS, Verbs, too_many_rows};
+use crate::engine::{Key, MAX_ROWS, Verbs, text, too_many_rows};
 use crate::error::{Error, Mistake};
-use crate::statement::{Append, Column, Statement, expand};
+use crate::statement::{Append, Column, Statement};
 use crate::value::{Columns, Row, Value};
 
 /// A prepared statement and the names of its result columns.
@@ -26,12 +26,11 @@ pub(super) struct Prepared {
 /// A connection with its prepared statements. They are as many as the program has, so they need no bound.
 pub(super) struct Session<'c> {
     client: &'c mut Client,
-    /// By the address of the static that names them.
-    prepared: &'c mut HashMap<usize, Prepared>,
+    prepared: &'c mut HashMap<Key, Prepared>,
 }
 
 impl<'c> Session<'c> {
-    pub(super) fn new(client: &'c mut Client, prepared: &'c mut HashMap<usize, Prepared>) -> Self {
+    pub(super) fn new(client: &'c mut Client, prepared: &'c mut HashMap<Key, Prepared>) -> Self {
         Self { client, prepared }
     }
 
@@ -56,22 +55,26 @@ impl<'c> Session<'c> {
 
     fn cached(
         &mut self,
-        key: usize,
+        key: Key,
         name: &'static str,
-        sql: impl FnOnce() -> Result<String, Mistake>,
+        sql: impl FnOnce() -> Result<String, Error>,
     ) -> Result<Prepared, Error> {
         if let Some(prepared) = self.prepared.get(&key) {
             return Ok(prepared.clone());
         }
-        let sql = sql().map_err(|error| Error::bug(name, error))?;
-        let prepared = self.compile(name, &sql)?;
+        let prepared = self.compile(name, &sql()?)?;
         self.prepared.insert(key, prepared.clone());
         Ok(prepared)
     }
 
-    fn ready(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Prepared, Error> {
-        let key = std::ptr::from_ref(statement).addr();
-        let prepared = self.cached(key, statement.name, || expand(statement.sql, &DIALECT))?;
+    fn ready(
+        &mut self,
+        statement: &'static Statement,
+        rows: usize,
+        params: &[Value],
+    ) -> Result<Prepared, Error> {
+        let key = (std::ptr::from_ref(statement).addr(), rows);
+        let prepared = self.cached(key, statement.name, || text(statement, rows, &DIALECT))?;
         let wanted = prepared.statement.params().len();
         if wanted != params.len() {
             return Err(Error::bug(statement.name, Mistake::Width { found: params.len(), wanted }));
@@ -83,7 +86,7 @@ impl<'c> Session<'c> {
     /// safe: the driver reports its end when the server has read the rows, which is before they are committed.
     fn copy(&mut self, append: &'static Append, rows: &[Vec<Value>]) -> Result<(), Error> {
         let fail = |error| classify(append.name, error);
-        let key = std::ptr::from_ref(append).addr();
+        let key = (std::ptr::from_ref(append).addr(), 1);
         let copy = || Ok(format!("copy {} ({}) from stdin binary", append.table, append.column_list()));
         let prepared = self.cached(key, append.name, copy)?;
         let types: Vec<Type> = append.columns.iter().map(|(_, column)| sql_type(*column)).collect();
@@ -107,7 +110,7 @@ fn sql_type(column: Column) -> Type {
 impl Verbs for Session<'_> {
     fn query(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>, Error> {
         let fail = |error| classify(statement.name, error);
-        let prepared = self.ready(statement, params)?;
+        let prepared = self.ready(statement, 1, params)?;
         let mut rows = self.client.query_raw(&prepared.statement, params).map_err(fail)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(fail)? {
@@ -120,8 +123,13 @@ impl Verbs for Session<'_> {
         Ok(found)
     }
 
-    fn execute(&mut self, statement: &'static Statement, params: &[Value]) -> Result<u64, Error> {
-        let prepared = self.ready(statement, params)?;
+    fn execute_rows(
+        &mut self,
+        statement: &'static Statement,
+        rows: usize,
+        params: &[Value],
+    ) -> Result<u64, Error> {
+        let prepared = self.ready(statement, rows, params)?;
         let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|value| value as _).collect();
         self.client.execute(&prepared.statement, &params).map_err(|error| classify(statement.name, error))
     }
@@ -135,7 +143,7 @@ impl Verbs for Session<'_> {
     }
 
     fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {
-        let sql = expand(statement.sql, &DIALECT).map_err(|error| Error::bug(statement.name, error))?;
+        let sql = text(statement, 1, &DIALECT)?;
         self.run("savepoint prepare")?;
         let compiled = self.compile(statement.name, &sql).map(drop);
         self.run("rollback to prepare")?;

@@ -48,6 +48,8 @@ pub(super) const DIALECT: Dialect = Dialect {
         "least" => Some("min"),
         "bytes_of" => Some("cast"),
         "in_utf8" => Some(" as blob"),
+        // The rest of the line is a comment.
+        "only_postgres" => Some("--"),
         // With one writer nothing needs locking.
         "skip_locked" | "for_update" => Some(""),
         _ => None,

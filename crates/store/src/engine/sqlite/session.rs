@@ -8,9 +8,9 @@ use rusqlite::{Connection, ToSql};
 
 use super::{DIALECT, classify};
 use crate::completion::Refused;
-use crate::engine::{MAX_ROWS, Verbs, too_many_rows};
+use crate::engine::{Key, MAX_ROWS, ROWS_AT_ONCE, Verbs, text, too_many_rows};
 use crate::error::{Error, Mistake};
-use crate::statement::{Append, Statement, expand};
+use crate::statement::{Append, Statement};
 use crate::value::{Columns, Row, Value};
 
 /// A connection with its prepared statements. They are as many as the program has, so they need no bound.
@@ -18,13 +18,6 @@ pub(super) struct Session<'c> {
     connection: &'c Connection,
     prepared: HashMap<Key, Prepared<'c>>,
 }
-
-/// The address of the static that names a statement, and how many rows it takes; none for what is no bulk insert.
-type Key = (usize, usize);
-
-/// Rows that one statement adds to a log, as many as there are. To begin and to end a statement costs as much as a row
-/// or two, and rows in the order of their keys go to where the one before went.
-const ROWS_AT_ONCE: [usize; 3] = [64, 8, 1];
 
 struct Prepared<'c> {
     statement: rusqlite::Statement<'c>,
@@ -46,11 +39,15 @@ impl<'c> Session<'c> {
         Ok(Prepared { statement, columns: Arc::new(Columns { statement: name, names }) })
     }
 
-    fn bound(&mut self, statement: &'static Statement, params: &[Value]) -> Result<&mut Prepared<'c>, Error> {
-        let key = (std::ptr::from_ref(statement).addr(), 0);
+    fn bound(
+        &mut self,
+        statement: &'static Statement,
+        rows: usize,
+        params: &[Value],
+    ) -> Result<&mut Prepared<'c>, Error> {
+        let key = (std::ptr::from_ref(statement).addr(), rows);
         if !self.prepared.contains_key(&key) {
-            let sql = expand(statement.sql, &DIALECT).map_err(|error| Error::bug(statement.name, error))?;
-            let prepared = self.compile(statement.name, &sql)?;
+            let prepared = self.compile(statement.name, &text(statement, rows, &DIALECT)?)?;
             self.prepared.insert(key, prepared);
         }
         self.bind(key, statement.name, params.iter())
@@ -150,7 +147,7 @@ impl<'c> Session<'c> {
 impl Verbs for Session<'_> {
     fn query(&mut self, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>, Error> {
         let fail = |error| classify(statement.name, error);
-        let prepared = self.bound(statement, params)?;
+        let prepared = self.bound(statement, 1, params)?;
         let columns = Arc::clone(&prepared.columns);
         let mut rows = prepared.statement.raw_query();
         let mut found = Vec::new();
@@ -167,8 +164,13 @@ impl Verbs for Session<'_> {
         Ok(found)
     }
 
-    fn execute(&mut self, statement: &'static Statement, params: &[Value]) -> Result<u64, Error> {
-        let prepared = self.bound(statement, params)?;
+    fn execute_rows(
+        &mut self,
+        statement: &'static Statement,
+        rows: usize,
+        params: &[Value],
+    ) -> Result<u64, Error> {
+        let prepared = self.bound(statement, rows, params)?;
         let changed = prepared.statement.raw_execute().map_err(|error| classify(statement.name, error))?;
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
@@ -181,8 +183,7 @@ impl Verbs for Session<'_> {
     }
 
     fn prepare(&mut self, statement: &'static Statement) -> Result<(), Error> {
-        let sql = expand(statement.sql, &DIALECT).map_err(|error| Error::bug(statement.name, error))?;
-        self.compile(statement.name, &sql).map(drop)
+        self.compile(statement.name, &text(statement, 1, &DIALECT)?).map(drop)
     }
 }
 
