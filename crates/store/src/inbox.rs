@@ -123,6 +123,7 @@ pub(crate) struct Inbox {
     writes: Arc<Signal>,
     rows: Arc<Signal>,
     reads: Signal,
+    closing: Condvar,
     pub(crate) meter: Meter,
 }
 
@@ -136,7 +137,8 @@ impl Inbox {
             reads: Lane::new(bounds.queued_reads, 1),
             closed: false,
         };
-        Self { lanes: Mutex::new(lanes), writes, rows, reads: Signal::default(), meter: Meter::default() }
+        let (reads, closing, meter) = (Signal::default(), Condvar::new(), Meter::default());
+        Self { lanes: Mutex::new(lanes), writes, rows, reads, closing, meter }
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -204,9 +206,17 @@ impl Inbox {
         self.next(&self.reads, |lanes| lanes.reads.pop())
     }
 
+    /// Waits for so long, or until the store is closed. Whether it is open still.
+    pub(crate) fn is_open_after(&self, pause: Duration) -> bool {
+        let lanes = self.lanes();
+        let waited = self.closing.wait_timeout_while(lanes, pause, |lanes| !lanes.closed);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
     /// Refuses new work; the workers finish what is queued and end.
     pub(crate) fn close(&self) {
         self.lanes().closed = true;
+        self.closing.notify_all();
         for signal in [&*self.writes, &*self.rows, &self.reads] {
             signal.condvar.notify_all();
         }

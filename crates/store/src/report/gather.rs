@@ -37,6 +37,7 @@ static BETWEEN: Statement = Statement::new(
 /// Twice [`AT_ONCE`]: beyond that, asking for each by its key is cheaper.
 const BETWEEN_AT_ONCE: i64 = 128;
 
+/// [`CHANGES`] of them. The number stands in the text: PostgreSQL joins and sorts all when it does not know how few.
 static CHANGED: Statement = Statement::new(
     "report.changes",
     "select h.conversion_id, h.version, h.status, h.reason, b.status as status_before, b.reason as reason_before,
@@ -44,7 +45,7 @@ static CHANGED: Statement = Statement::new(
      from conversion_change h
      join conversion c on c.conversion_id = h.conversion_id
      left join conversion_change b on b.conversion_id = h.conversion_id and b.version = h.version - 1
-     where h.counted = 0 order by h.conversion_id, h.version limit ?1",
+     where h.counted = 0 order by h.conversion_id, h.version limit 128",
 );
 
 /// Clicks of as many are taken together, from at most so many lines: the more there are, the more share a page of the
@@ -58,7 +59,7 @@ const LINES_AT_ONCE: usize = 128;
 const PAGE: i64 = 16;
 
 /// Lines of history that are taken together.
-const CHANGES: i64 = 128;
+const CHANGES: usize = 128;
 
 /// What was read so far. Nothing of it is taken yet.
 #[derive(Debug)]
@@ -176,8 +177,8 @@ impl Gathering {
 
 impl Load {
     fn read_changes(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let changes = tx.query(&CHANGED, &[CHANGES.into()])?;
-        self.full |= changes.len() == usize(CHANGES);
+        let changes = tx.query(&CHANGED, &[])?;
+        self.full |= changes.len() == CHANGES;
         self.rows += changes.len() as u64;
         for change in &changes {
             self.changes.push((change.uuid("conversion_id")?, change.int("version")?));

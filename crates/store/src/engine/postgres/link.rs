@@ -70,9 +70,11 @@ impl Link {
     fn connect(&self) -> Result<Client, Error> {
         let mut client = connect(&self.config)?;
         let timeout_ms = self.timeout.as_millis();
-        // A client that stands still inside a transaction would hold its locks for ever.
+        // A client that stands still inside a transaction would hold its locks for ever. Statements are steps of an
+        // index, whatever their parameters are: a plan is made once for all, and never compiled.
         let settings = format!(
-            "set statement_timeout = {timeout_ms}; set idle_in_transaction_session_timeout = {timeout_ms}"
+            "set statement_timeout = {timeout_ms}; set idle_in_transaction_session_timeout = {timeout_ms};
+             set plan_cache_mode = force_generic_plan; set jit = off"
         );
         client.batch_execute(&settings).map_err(|error| Error::Unavailable(Arc::new(error)))?;
         Ok(client)

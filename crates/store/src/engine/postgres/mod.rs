@@ -1,5 +1,6 @@
 //! PostgreSQL: threads with a connection each; closures are transactions, clicks go in by binary `COPY`.
 
+mod analyst;
 mod appender;
 mod archive;
 mod link;
@@ -68,8 +69,11 @@ pub(super) fn start(
             crew.spawn(&format!("{name}-{number}"), move || worker::run(kind, link, &inbox))?;
         }
     }
+    let watched = Arc::clone(inbox);
     let (link, inbox) = (Link::new(&config, options.write_timeout), Arc::clone(inbox));
     crew.spawn("appender", move || appender::run(link, &inbox, append))?;
+    let (link, inbox) = (Link::new(&config, options.write_timeout), watched);
+    crew.spawn("analyst", move || analyst::run(link, &inbox))?;
     Ok(Arc::clone(&crew.ended))
 }
 

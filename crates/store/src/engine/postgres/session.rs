@@ -39,6 +39,16 @@ impl<'c> Session<'c> {
         self.client.batch_execute(sql).map_err(|error| classify(sql, error))
     }
 
+    /// Has the server look at what is in tables, for its plans: those that this query names.
+    pub(super) fn analyze(&mut self, tables: &'static str) -> Result<(), Error> {
+        let fail = |error| classify("analyze", error);
+        for row in self.client.query(tables, &[]).map_err(fail)? {
+            let table: String = row.try_get(0).map_err(fail)?;
+            self.client.batch_execute(&format!("analyze {table}")).map_err(fail)?;
+        }
+        Ok(())
+    }
+
     /// The commit. When the connection breaks here, the server may have committed or not.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         self.client.batch_execute("commit").map_err(|error| match classify("commit", error) {
