@@ -281,8 +281,8 @@ impl<'a> Tx<'a> {
         })
     }
 
-    /// Runs an insert of one row, `… values (?1, ?2, …) …`, for many of them in few statements, and returns how many rows
-    /// it changed. No two of them may be the same to its `on conflict`.
+    /// Runs an insert of one row, `… values (?1, ?2, …) …`, for many of them in few statements, and returns how many
+    /// rows it changed. No two of them may be the same to its `on conflict`.
     pub fn execute_each<const N: usize>(
         &mut self,
         statement: &'static Statement,

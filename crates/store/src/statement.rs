@@ -177,8 +177,8 @@ pub(crate) fn expand(sql: &str, dialect: &Dialect) -> Result<String, Mistake> {
     Ok(out)
 }
 
-/// The shared SQL of an insert for one row, with its `values (…)` as often as there are rows: each has parameters of its
-/// own, behind those of the one before.
+/// The shared SQL of an insert for one row, with its `values (…)` as often as there are rows: each has parameters of
+/// its own, behind those of the one before.
 pub(crate) fn for_rows(sql: &str, rows: usize) -> Result<String, Mistake> {
     const BEGIN: &str = "values (";
     let start = sql.find(BEGIN).ok_or(Mistake::NoRow)? + BEGIN.len() - 1;
