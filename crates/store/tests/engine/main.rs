@@ -15,6 +15,7 @@ mod count;
 mod disk;
 mod lost;
 mod migrate;
+mod plan;
 mod schema;
 mod size;
 mod slow;
