@@ -43,7 +43,7 @@ pub(crate) const ROWS_AT_ONCE: [usize; 3] = [64, 8, 1];
 /// The address of the static that names a statement, and how many rows it takes.
 type Key = (usize, usize);
 
-/// The key of a statement and its text for so many rows, in the spelling of an engine.
+/// The text of a statement for so many rows, in the spelling of an engine.
 fn text(statement: &'static Statement, rows: usize, dialect: &Dialect) -> Result<String, Error> {
     let one = || Ok(Cow::Borrowed(statement.sql));
     let sql = if rows == 1 { one() } else { for_rows(statement.sql, rows).map(Cow::Owned) };
