@@ -22,6 +22,7 @@ async fn postgres_looks_at_a_table_that_grows() {
     // The server itself learns within ten seconds what a connection has written.
     while known() < 2_000 {
         assert!(began.elapsed() < MOST, "{} rows are known", known());
+        // bounded wait: the minute asserted above ends it
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(known(), 2_000);
