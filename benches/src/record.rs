@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use domain::click::Verdict;
 use domain::time::Timestamp;
@@ -9,6 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::cluster;
 use crate::failure::{During as _, Result, ensure};
+
+const MOST_COUNTING: Duration = Duration::from_mins(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Where the record is.
 #[derive(Debug, Clone)]
@@ -71,6 +75,19 @@ impl Record {
     pub(crate) fn unsummed(&self, before: Timestamp) -> Result<u64> {
         let before_ms = before.ms();
         self.count(&format!("select count(*) from count_quarter where summed = 0 and start_ms < {before_ms}"))
+    }
+
+    /// Waits until the server that writes it has counted every click for reports, so that what is measured next does
+    /// not pay for what came before.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let deadline = Instant::now() + MOST_COUNTING;
+        let waiting = "select (select count(*) from (select 1 from click_arrival limit 1) arrived)
+                            + (select count(*) from (select 1 from click_gathered limit 1) gathered)";
+        while self.count(waiting)? > 0 {
+            ensure(Instant::now() < deadline, || format!("clicks are uncounted after {MOST_COUNTING:?}"))?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// What it takes on the disk, with all its indexes and, on SQLite, its write-ahead log.

@@ -63,6 +63,7 @@ fn one(bench: &Bench, subject: &mut Subject<'_>, round: u32) -> Result<(Run, Run
             subject.fill(&server, &wrk, bench.options.stored)?;
         }
     }
+    subject.record.settle()?;
     let (new, first) = report(&server, &clicks, "recorded")?;
     let (again, second) = report(&server, &clicks, "duplicate")?;
     let same = first.answers.iter().zip(&second.answers).all(|(one, other)| one.1 == other.1);

@@ -39,7 +39,7 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
     Ok(table.text())
 }
 
-/// Fills up to so many clicks, and measures there. The size is looked at when the server has ended: then SQLite's log
+/// Fills up to so many clicks, and measures there once they are counted. The size is looked at when the server has ended: then SQLite's log
 /// is in its file.
 fn at(
     bench: &Bench,
@@ -51,6 +51,7 @@ fn at(
     let server = subject.serve(&[])?;
     let start_ms = server.start.as_secs_f64() * 1e3;
     subject.fill(&server, wrk, stored)?;
+    subject.record.settle()?;
     let before = server.cost()?;
     let tag = format!("grown{stored}");
     let (address, seconds) = (&server.address, bench.options.seconds);

@@ -54,6 +54,7 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
         };
         let capacity = wrk.run(load)?;
         subject.acknowledged += capacity.requests;
+        subject.record.settle()?;
         rate = capacity.per_second() * SHARE;
         let single = rounds(bench, &server.address, &mix, f64::INFINITY, 1, &mut subject.acknowledged)?;
         show(&mut table, &format!("{}, one at a time", engine.name()), f64::NAN, &single);

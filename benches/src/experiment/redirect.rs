@@ -3,6 +3,9 @@
 //! In every round each server is started, asked, and stopped before the next one has the same core. A short run before
 //! looks at every answer (status and `Location`); the measured runs do not, because looking would take the load's
 //! core, not the server's. For Pitlane the database says afterwards whether each measured answer was a kept click.
+//!
+//! Each run pays for its own clicks and no others: it begins when those before it are counted for reports, and its CPU
+//! time ends when its own are.
 
 use crate::bench::Bench;
 use crate::failure::{During as _, Result};
@@ -69,7 +72,7 @@ fn nginx(bench: &Bench, redirect: Redirect, mix: &Mix, round: u32) -> Result<Vec
     let wrk = bench.wrk(dir.join("wrk"), mix)?;
     let cost = || Ok((server.process.cpu()?, server.process.memory_bytes()?));
     let target = Target::Nginx(redirect);
-    let (_, runs) = measure(bench, &wrk, &server.address, target, round, cost)?;
+    let (_, runs) = measure(bench, &wrk, &server.address, target, round, || Ok(()), cost)?;
     server.process.stop()?;
     Ok(runs)
 }
@@ -79,7 +82,8 @@ fn pitlane(bench: &Bench, subject: &mut Subject<'_>, round: u32) -> Result<Vec<R
     let server = subject.serve(&[])?;
     let cost = || server.cost().map(|cost| (cost.cpu, cost.memory_bytes));
     let target = Target::Pitlane(subject.engine);
-    let (acknowledged, runs) = measure(bench, &wrk, &server.address, target, round, cost)?;
+    let settle = || subject.record.settle();
+    let (acknowledged, runs) = measure(bench, &wrk, &server.address, target, round, settle, cost)?;
     server.stop()?;
     subject.acknowledged += acknowledged;
     subject.record.ensure_clicks(subject.acknowledged)?;
@@ -94,6 +98,7 @@ fn measure(
     address: &str,
     target: Target,
     round: u32,
+    settle: impl Fn() -> Result<()>,
     cost: impl Fn() -> Result<(Cpu, u64)>,
 ) -> Result<(u64, Vec<Run>)> {
     let mut answered = 0;
@@ -102,10 +107,12 @@ fn measure(
         let tag = format!("w{round}-{connections}");
         let (seconds, check) = (WARM_UP_SECONDS, Some(expected(target)));
         answered += wrk.run(Load { address, connections, seconds, tag: &tag, check })?.requests;
+        settle()?;
         let (before, _) = cost()?;
         let tag = format!("r{round}-{connections}");
         let load = Load { address, connections, seconds: bench.options.seconds, tag: &tag, check: None };
         let seen = wrk.run(load)?;
+        settle()?;
         let (after, memory_bytes) = cost()?;
         answered += seen.requests;
         runs.push(Run {
