@@ -31,7 +31,7 @@ pub(crate) struct Cores {
 pub(crate) fn description(cores: &Cores, dir: &Path) -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    let sync = syncs_us(dir, 4_096, |done| done < SYNCS)?;
+    let sync = syncs_us(cores, dir, 4_096, |done| done < SYNCS)?;
     Ok(format!(
         "{}, {count} cores; server on core {}, load on core {}; Linux {}; {}, fdatasync of 4 KiB p50 {:.0} µs, \
          p99 {:.0} µs",
@@ -64,20 +64,34 @@ fn file_system(dir: &Path) -> Result<String> {
     Ok(kind)
 }
 
-/// What durable writes of so many bytes cost on the disk that the databases are on, one after the other through a file
-/// that is written again from its beginning, as a log is.
-pub(crate) fn syncs_us(dir: &Path, bytes: usize, goes_on: impl Fn(usize) -> bool) -> Result<Sample> {
-    let path = dir.join("sync");
-    let file = File::create(&path).during("create a file to sync")?;
-    let (page, mut taken) = (vec![7; bytes], Vec::new());
-    while goes_on(taken.len()) {
-        let at = (taken.len() * bytes % LOG_BYTES) as u64;
-        let began = Instant::now();
-        file.write_all_at(&page, at).and_then(|()| file.sync_data()).during("sync a file")?;
-        taken.push(began.elapsed().as_secs_f64() * 1e6);
-    }
-    fs::remove_file(&path).during("remove a file")?;
-    Ok(Sample::new(taken))
+/// What durable writes of so many bytes cost, one after the other, on the disk that the databases are on and on the
+/// server's cores: where the disk's interrupts are another core's, a sync takes longer. The file is written again from
+/// its beginning, as a log is, and as long as a log from the start: to let it grow would cost more.
+pub(crate) fn syncs_us(
+    cores: &Cores,
+    dir: &Path,
+    bytes: usize,
+    goes_on: impl Fn(usize) -> bool + Sync,
+) -> Result<Sample> {
+    let on_core = || {
+        let thread = fs::read_link("/proc/thread-self").during("learn the thread's id")?;
+        move_to(&cores.server, &["-p"], &thread.file_name().unwrap_or_default().to_string_lossy())?;
+        let path = dir.join("sync");
+        let file = File::create(&path).during("create a file to sync")?;
+        let (page, mut taken) = (vec![7; bytes], Vec::new());
+        file.write_all_at(&vec![0; LOG_BYTES], 0).and_then(|()| file.sync_all()).during("fill a file")?;
+        while goes_on(taken.len()) {
+            let at = (taken.len() * bytes % LOG_BYTES) as u64;
+            let began = Instant::now();
+            file.write_all_at(&page, at).and_then(|()| file.sync_data()).during("sync a file")?;
+            taken.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+        fs::remove_file(&path).during("remove a file")?;
+        Ok(Sample::new(taken))
+    };
+    // Only the thread moves, not the harness.
+    let ended = std::thread::scope(|scope| scope.spawn(on_core).join());
+    ended.unwrap_or_else(|_| Err(Failure::new("the thread that syncs panicked".to_owned())))
 }
 
 /// The path of a program; without it, what to install.
@@ -100,8 +114,11 @@ pub(crate) fn version(program: &Path, flag: &str) -> String {
 /// Moves the harness itself, all its threads and whatever they start, to the cores of the load.
 pub(crate) fn stay_on(cores: &Cores) -> Result<()> {
     ensure(cores.server != cores.client, || "server and load need different cores".to_owned())?;
-    let pid = std::process::id().to_string();
-    let ran = Command::new("taskset").args(["-a", "-p", "-c", &cores.client, &pid]).output();
+    move_to(&cores.client, &["-a", "-p"], &std::process::id().to_string())
+}
+
+fn move_to(cores: &str, flags: &[&str], id: &str) -> Result<()> {
+    let ran = Command::new("taskset").args(flags).args(["-c", cores, id]).output();
     let ran = ran.during("run taskset (of the package util-linux)")?;
     ensure(ran.status.success(), || {
         format!(

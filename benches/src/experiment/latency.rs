@@ -92,12 +92,12 @@ fn nginx(bench: &Bench, mix: &Arc<Mix>, rate: f64) -> Result<Vec<Figures>> {
     Ok(figures)
 }
 
-/// What the disk does with as much as a commit writes, when nobody else asks anything of it.
+/// What the disk does with as much as a commit writes, asked from the server's core, when nobody else asks anything.
 fn disk(bench: &Bench) -> Result<Vec<Figures>> {
     let mut all = Vec::new();
     for _ in 0..bench.options.runs {
         let end = Instant::now() + Duration::from_secs(bench.options.seconds);
-        let took = machine::syncs_us(&bench.dir, COMMIT_BYTES, |_| Instant::now() < end)?;
+        let took = machine::syncs_us(&bench.cores, &bench.dir, COMMIT_BYTES, |_| Instant::now() < end)?;
         let [p50, p99, p999] = [50.0, 99.0, 99.9].map(|percent| took.percentile(percent));
         all.push([p50, p99, p999, took.most(), 0.0]);
     }
