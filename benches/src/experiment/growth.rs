@@ -39,8 +39,8 @@ pub(crate) fn run(bench: &Bench) -> Result<String> {
     Ok(table.text())
 }
 
-/// Fills up to so many clicks, and measures there once they are counted. The size is looked at when the server has ended: then SQLite's log
-/// is in its file.
+/// Fills up to so many clicks, and measures there once they are counted. The size is looked at when the server has
+/// ended: then SQLite's log is in its file.
 fn at(
     bench: &Bench,
     subject: &mut Subject<'_>,
