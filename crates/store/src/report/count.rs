@@ -22,8 +22,9 @@ static MARK: Statement = Statement::new(
 /// Conversions have ids in the order in which they were received: the first that is not counted is the earliest.
 static WAITING: Statement = Statement::new(
     "report.waiting",
-    "select (select c.received_ms from conversion_change h join conversion c on c.conversion_id = h.conversion_id
-             where h.counted = 0 order by h.conversion_id limit 1) as received_ms,
+    "select (select c.received_ms from conversion c where c.conversion_id =
+             (select h.conversion_id from conversion_change h where h.counted = 0
+              order by h.conversion_id, h.version limit 1)) as received_ms,
          (select a.first_id from click_arrival a order by a.first_id limit 1) as first_id,
          (select g.first_id from click_gathered g order by g.first_id limit 1) as gathered_id,
          (select s.position from report_state s where s.only_row = 1) as position",

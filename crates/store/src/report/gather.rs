@@ -37,15 +37,17 @@ static BETWEEN: Statement = Statement::new(
 /// Twice [`AT_ONCE`]: beyond that, asking for each by its key is cheaper.
 const BETWEEN_AT_ONCE: i64 = 128;
 
-/// [`CHANGES`] of them. The number stands in the text: PostgreSQL joins and sorts all when it does not know how few.
+/// [`CHANGES`] of them. They are found before anything is joined, and the number stands in the text: PostgreSQL would
+/// otherwise walk along every conversion that there is to the first of them.
 static CHANGED: Statement = Statement::new(
     "report.changes",
     "select h.conversion_id, h.version, h.status, h.reason, b.status as status_before, b.reason as reason_before,
          c.network_id, c.received_ms, c.link_id, c.event_id, c.currency, c.revenue_micros, c.payout_micros, c.test
-     from conversion_change h
+     from (select conversion_id, version, status, reason from conversion_change where counted = 0
+           order by conversion_id, version limit 128) h
      join conversion c on c.conversion_id = h.conversion_id
      left join conversion_change b on b.conversion_id = h.conversion_id and b.version = h.version - 1
-     where h.counted = 0 order by h.conversion_id, h.version limit 128",
+     order by h.conversion_id, h.version",
 );
 
 /// Clicks of as many are taken together, from at most so many lines: the more there are, the more share a page of the
